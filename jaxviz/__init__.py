@@ -1,0 +1,36 @@
+"""jaxviz shows what a convolutional network has learned.
+
+A network is a pure function that names its activations,
+
+    apply(params, images) -> {"conv1": (batch, height, width, channels), ...}
+
+with `images` float32 (batch, height, width, channel), already normalized. Every technique takes
+such a function, from Flax, Equinox or plain JAX, and returns arrays or a `NamedTuple` of arrays.
+Data come first, options by keyword.
+"""
+
+from ._checks import InputError as InputError
+from ._compilation import COMPILER_OPTIONS as COMPILER_OPTIONS
+from .activations import activation_maps as activation_maps
+from .activations import features as features
+from .activations import strongest_channels as strongest_channels
+from .filters import filter_slices as filter_slices
+from .filters import filter_tiles as filter_tiles
+from .neighbors import Neighbors as Neighbors
+from .neighbors import label_agreement as label_agreement
+from .neighbors import nearest_neighbors as nearest_neighbors
+from .networks.registry import Network as Network
+from .networks.registry import NetworkSpec as NetworkSpec
+from .networks.registry import load as load
+from .networks.registry import networks as networks
+from .occlusion import OcclusionMap as OcclusionMap
+from .occlusion import occlusion_map as occlusion_map
+from .patches import TopPatches as TopPatches
+from .patches import top_patches as top_patches
+from .scores import feature_map as feature_map
+from .scores import log_probability as log_probability
+from .scores import logit as logit
+from .scores import probability as probability
+from .scores import unit as unit
+
+__version__ = "0.1.0"

@@ -1,0 +1,92 @@
+"""The only place that validates arguments: each mistake is one line that names the thing.
+
+Every message says what was got and what is valid. `InputError` is a `ValueError`, so library users
+catch what they expect; the command line prints its message and exits with code 2.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class InputError(ValueError):
+    """A mistake in what was given; its message is one line."""
+
+
+def image_batch(images: Any, name: str = "images") -> Any:
+    """Return `images` if it is a float array (batch, height, width, channel), else refuse."""
+    shape, dtype = np.shape(images), getattr(images, "dtype", None)
+    if len(shape) != 4 or 0 in shape:
+        raise InputError(f"{name}: expected (batch, height, width, channel), got shape {shape}")
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        raise InputError(f"{name}: expected normalized float values, got {dtype}; see preprocess")
+    return images
+
+
+def pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
+    """Return (rows, cols) of one positive whole number or two."""
+    values: Any = (value, value) if np.ndim(value) == 0 else value
+    if len(values) != 2 or not all(_is_count(v) for v in values):
+        raise InputError(f"{name}: expected one or two positive whole numbers, got {value!r}")
+    return int(values[0]), int(values[1])
+
+
+def count(value: Any, name: str, *, most: int | None = None) -> int:
+    """Return a positive whole number, at most `most`."""
+    if not _is_count(value) or (most is not None and value > most):
+        limit = "" if most is None else f" from 1 to {most}"
+        raise InputError(f"{name}: expected a positive whole number{limit}, got {value!r}")
+    return int(value)
+
+
+def _is_count(value: Any) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and value > 0
+
+
+def choice(value: str, name: str, valid: Iterable[str]) -> str:
+    """Return `value` if it is one of `valid`."""
+    names = list(valid)
+    if value not in names:
+        raise InputError(f"{name}: {unknown(value, names)}")
+    return value
+
+
+def unknown(value: str, names: Sequence[str], *, most: int = 40) -> str:
+    """Say that `value` is none of `names`, with the nearest ones where there are many."""
+    near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.6)
+    hint = f" (nearest: {', '.join(near)})" if near and len(names) > 3 else ""
+    listed = f"; valid: {', '.join(names)}" if len(names) <= most else ""
+    return f"unknown name {value!r}{hint}{listed}"
+
+
+def activation_shapes(apply: Any, params: Any, images: Any) -> dict[str, tuple[int, ...]]:
+    """Return {layer: shape} in the order the data flows, without computing anything."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def record(params: Any, images: Any) -> None:
+        shapes.update({name: value.shape for name, value in apply(params, images).items()})
+
+    jax.eval_shape(record, params, images)
+    return shapes
+
+
+def known_layers(apply: Any, params: Any, images: Any, layers: Any) -> tuple[str, ...]:
+    """Return `layers` (one name or several) as a tuple; each must be a key of the outputs.
+
+    An `apply` may carry a `note` that says why layers one would look for are not there.
+    """
+    asked = (layers,) if isinstance(layers, str) else tuple(layers)
+    if not asked:
+        raise InputError("layers: expected at least one name, got none")
+    valid = list(activation_shapes(apply, params, images))
+    for layer in asked:
+        if layer not in valid:
+            message = f"layer: {unknown(layer, valid, most=80)}"
+            note = getattr(apply, "note", "")
+            raise InputError(f"{message}; {note}" if note else message)
+    return asked

@@ -1,0 +1,98 @@
+"""Files appear whole or not at all, and never over something that is not ours.
+
+Ours is what carries our mark: a `Software` text in a PNG, a `jaxviz` entry in the metadata of a
+safetensors file or among the arrays of an npz, a manifest in a folder.
+"""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ._checks import InputError
+
+MARK = "jaxviz"
+MANIFEST = "jaxviz.json"
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
+    """Write `data` beside `path`, bring it to the disk, and put it in place in one step."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def claim_file(path: str | os.PathLike[str]) -> Path:
+    """Return `path` if nothing is there, or only a file of ours; else refuse."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    if path.exists() and not _is_ours(path):
+        raise InputError(f"{path}: exists and was not made by jaxviz; name another file")
+    if any(parent.exists() and not parent.is_dir() for parent in path.parents):
+        raise InputError(f"{path}: a part of this path is a file, not a folder")
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        if path.suffix == ".npz":
+            return "jaxviz.npy" in zipfile.ZipFile(path).namelist()
+        with Image.open(path) as image:
+            return str(image.info.get("Software", "")).startswith(MARK)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+def claim_folder(path: str | os.PathLike[str]) -> Path:
+    """Return `path` if it is free, empty, or a folder of ours; else refuse."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; name a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise InputError(f"{path}: is not empty and was not made by jaxviz; name another folder")
+    return path
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Write the folder's manifest, which also marks the folder as ours."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    return write_whole(folder / MANIFEST, text.encode())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str, Any]) -> Path:
+    """Write an npz of arrays; its entry `jaxviz` is the provenance as JSON text."""
+    plain = {name: np.asarray(value) for name, value in arrays.items()}
+    buffer = io.BytesIO()
+    record = np.asarray(json.dumps(provenance, ensure_ascii=False, default=str))
+    np.savez_compressed(buffer, **{MARK: record}, **plain)  # type: ignore[arg-type]
+    return write_whole(path, buffer.getvalue())

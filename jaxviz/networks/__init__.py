@@ -1,0 +1,1 @@
+"""Our own networks and the weights they are loaded with."""

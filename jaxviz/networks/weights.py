@@ -1,0 +1,97 @@
+"""Weights files: safetensors, read as data, checked name by name and shape by shape."""
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from .._checks import InputError
+from ..files import write_whole
+
+MAX_BYTES = 2**31  # a complete AlexNet takes 244 MB
+
+
+class WeightsFile(NamedTuple):
+    """What a weights file holds: flat names to arrays, its metadata and its sha256."""
+
+    tensors: dict[str, np.ndarray]
+    metadata: dict[str, str]
+    sha256: str
+
+
+def read_weights(path: str | os.PathLike[str]) -> WeightsFile:
+    """Read a safetensors file; nothing in it is executed and its sizes are checked first."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"weights: {path}: no such file")
+    size = path.stat().st_size
+    if not 8 < size <= MAX_BYTES:
+        raise InputError(f"weights: {path}: {size} bytes, expected 9 to {MAX_BYTES}")
+    data = path.read_bytes()
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+    except (SafetensorError, ValueError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"weights: {path}: not a valid safetensors file ({reason})") from None
+    return WeightsFile(tensors, header.get("__metadata__", {}), hashlib.sha256(data).hexdigest())
+
+
+def save_weights(
+    path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Mapping[str, str]
+) -> Path:
+    """Write a safetensors file whose bytes depend on nothing but its content."""
+    contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    data = save(contiguous, metadata=dict(metadata))
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])  # its metadata come in an order that varies
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return write_whole(path, struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+
+def nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn {"conv1.kernel": x} into {"conv1": {"kernel": x}}."""
+    tree: dict[str, Any] = {}
+    for name, value in tensors.items():
+        *path, last = name.split(".")
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[last] = value
+    return tree
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Undo `nested`."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        inner = isinstance(value, Mapping)
+        found |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return found
+
+
+def check_tensors(path: Any, found: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> None:
+    """Refuse a file unless its names, shapes and types are just the expected ones."""
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    if missing or extra:
+        parts = [("missing", missing), ("not known", extra)]
+        said = "; ".join(f"{what}: {', '.join(names[:4])}" for what, names in parts if names)
+        raise InputError(f"weights: {path}: tensors do not fit the network ({said})")
+    for name, value in expected.items():
+        if found[name].shape != tuple(value.shape):
+            raise InputError(
+                f"weights: {path}: {name} has shape {found[name].shape}, expected {value.shape}"
+            )
+        if found[name].dtype != np.float32:
+            raise InputError(f"weights: {path}: {name} is {found[name].dtype}, expected float32")
+        if not np.isfinite(found[name]).all():
+            raise InputError(f"weights: {path}: {name} holds values that are not finite")

@@ -1,0 +1,193 @@
+"""Occlusion: hide a part of the image, watch the score, draw what mattered.
+
+Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2, fig. 7.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ._checks import InputError, choice, count, image_batch, pair
+from ._compilation import compiled
+from ._typing import Apply, Array, Images, Params, Score
+
+METHODS = ("full",)
+
+
+class OcclusionMap(NamedTuple):
+    """What happened to the score as a window was hidden, place by place.
+
+    `scores` (batch, rows, cols, ...): the score with the window at each place of the grid.
+    `baseline` (batch, ...): the score of the whole image.
+    `heatmap` (batch, height, width, ...): baseline minus occluded score, averaged over the windows
+    that cover a pixel, in units of the score; positive (hot) where hiding hurt.
+    `coverage` (height, width): how many windows cover each pixel, at least one.
+
+    The dots stand for what a score returns besides one number an image.
+    """
+
+    scores: Any
+    baseline: Any
+    heatmap: Any
+    coverage: Any
+
+
+def window_starts(length: int, window: int, stride: int) -> np.ndarray:
+    """The first pixels of the windows along one axis; the last window touches the edge.
+
+    >>> window_starts(10, 4, 4).tolist()
+    [0, 4, 6]
+    """
+    if window > length:
+        raise InputError(f"window: {window} is larger than the image, {length} pixels")
+    last = length - window
+    return np.append(np.arange(0, last, stride), last).astype(np.int32)
+
+
+def occlusion_map(
+    apply: Apply,
+    params: Params,
+    images: Images,
+    *,
+    score: Score,
+    window: int | tuple[int, int],
+    stride: int | tuple[int, int],
+    fill: float | Float[Array, " channel"] | Float[Array, "height width channel"],
+    method: str = "full",
+    chunk_size: int = 32,
+) -> OcclusionMap:
+    """Measure how the score of each image changes as a window of it is replaced.
+
+    Args:
+        apply: `apply(params, images) -> {layer: activations}`.
+        params: any pytree of arrays.
+        images: normalized float images (batch, height, width, channel).
+        score: a function of the outputs, such as `jaxviz.log_probability(281)`, that returns one
+            number an image, (batch,), or many, (batch, ...).
+        window: size of the hidden part in pixels, one number or (rows, cols).
+        stride: step between windows in pixels, one number or (rows, cols). The last window is
+            shifted to touch the edge, so that every pixel is covered when stride <= window.
+        fill: what replaces the window, in normalized units: a number, one for each channel, or an
+            image. The training-set mean is `network.spec.mean_fill`.
+        method: "full" evaluates every occluded image from the start.
+        chunk_size: how many occluded images are evaluated at a time; memory grows with it, the
+            answer does not depend on it.
+
+    Raises:
+        InputError: the window is larger than the image, the stride larger than the window, the
+            fill or the score has the wrong shape.
+
+    >>> mean = lambda params, images: {"mean": images.mean(axis=(1, 2))}
+    >>> images = np.ones((1, 4, 4, 1), np.float32)
+    >>> result = occlusion_map(mean, None, images, score=lambda outputs: outputs["mean"][:, 0],
+    ...                        window=2, stride=2, fill=0.0)
+    >>> result.scores.tolist()
+    [[[0.75, 0.75], [0.75, 0.75]]]
+    >>> float(result.heatmap[0, 0, 0])
+    0.25
+
+    """
+    image_batch(images)
+    choice(method, "method", METHODS)
+    count(chunk_size, "chunk_size")
+    window, stride = pair(window, "window"), pair(stride, "stride")
+    if any(step > side for step, side in zip(stride, window, strict=True)):
+        raise InputError(f"stride: {stride} is larger than the window {window}; pixels are missed")
+    shape = images.shape[1:]
+    rows, cols = (window_starts(shape[i], window[i], stride[i]) for i in (0, 1))
+    if jnp.shape(fill) not in ((), shape[2:], shape):
+        raise InputError(
+            f"fill: expected a number, {shape[2:]} or {shape}, got shape {jnp.shape(fill)}"
+        )
+    _check_score(apply, params, images, score)
+
+    baseline = _baseline(params, images, apply=apply, score=score)
+    grid = [(int(top), int(left)) for top in rows for left in cols]
+    scores = _full(
+        params,
+        images,
+        jnp.asarray(fill, images.dtype),
+        apply=apply,
+        score=score,
+        window=window,
+        grid=tuple(grid),
+        chunk_size=min(chunk_size, len(grid) * images.shape[0]),
+    )
+    scores = scores.reshape(images.shape[0], len(rows), len(cols), *scores.shape[2:])
+    covers = [_covers(starts, window[i], shape[i]) for i, starts in enumerate((rows, cols))]
+    coverage = covers[0].sum(0)[:, None] * covers[1].sum(0)[None]
+    heatmap = _spread(baseline, scores, *covers)
+    return OcclusionMap(scores, baseline, heatmap, jnp.asarray(coverage, jnp.int32))
+
+
+def _check_score(apply: Apply, params: Params, images: Any, score: Score) -> None:
+    try:
+        value = jax.eval_shape(lambda p, x: score(apply(p, x)), params, images)
+    except InputError as error:
+        note = getattr(apply, "note", "")
+        raise InputError(f"{error}; {note}" if note else str(error)) from None
+    shape = getattr(value, "shape", None)
+    if shape is None or shape[:1] != images.shape[:1]:
+        raise InputError(f"score: expected (batch, ...) with batch {images.shape[0]}, got {shape}")
+
+
+def _evaluate(params: Params, images: Any, *, apply: Apply, score: Score) -> Any:
+    return score(apply(params, images))
+
+
+_baseline = compiled(_evaluate, static_argnames=("apply", "score"))
+
+
+def _full_plain(
+    params: Params,
+    images: Any,
+    fill: Any,
+    *,
+    apply: Apply,
+    score: Score,
+    window: tuple[int, int],
+    grid: tuple[tuple[int, int], ...],
+    chunk_size: int,
+) -> Any:
+    """All (image, place) pairs in chunks of one size; the last is filled up with repetitions."""
+    batch, height, width, _ = images.shape
+    which = np.repeat(np.arange(batch, dtype=np.int32), len(grid))
+    places = np.tile(np.asarray(grid, np.int32), (batch, 1))
+    chunks = -(-len(which) // chunk_size)
+    order = np.arange(chunks * chunk_size).reshape(chunks, chunk_size) % len(which)
+
+    def occluded(index: Any, place: Any) -> Any:
+        row, col = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
+        top, left = place
+        inside = (row >= top) & (row < top + window[0]) & (col >= left) & (col < left + window[1])
+        return jnp.where(inside, fill, images[index])
+
+    def evaluate(chunk: Any) -> Any:
+        variants = jax.vmap(occluded)(*chunk)
+        return score(apply(params, variants))
+
+    scores = jax.lax.map(evaluate, (which[order], places[order]))
+    scores = scores.reshape(-1, *scores.shape[2:])[: len(which)]
+    return scores.reshape(batch, len(grid), *scores.shape[1:])
+
+
+_full = compiled(_full_plain, static_argnames=("apply", "score", "window", "grid", "chunk_size"))
+
+
+def _covers(starts: np.ndarray, window: int, length: int) -> np.ndarray:
+    """One row a window: 1 where it covers the pixel, else 0."""
+    pixels = np.arange(length)[None]
+    first = starts[:, None]
+    return ((pixels >= first) & (pixels < first + window)).astype(np.float32)
+
+
+@compiled
+def _spread(baseline: Any, scores: Any, row_covers: Any, col_covers: Any) -> Any:
+    """Average the drop of the score over the windows that cover each pixel."""
+    drop = baseline[:, None, None] - scores
+    total = jnp.einsum("brc...,rh,cw->bhw...", drop, row_covers, col_covers, precision="highest")
+    coverage = row_covers.sum(0)[:, None] * col_covers.sum(0)[None]
+    return total / coverage.reshape(coverage.shape + (1,) * (total.ndim - 3))

@@ -1,0 +1,171 @@
+"""Maximally activating patches: run many images, keep the places that excite each channel most.
+
+Girshick et al. 2014 (R-CNN), section 3.1 and fig. 3; Zeiler & Fergus 2014, fig. 2; Yosinski et al.
+2015, section 2. One maximum is kept for each image and channel, so that a row shows k images.
+
+The state of the search is a monoid: `empty_state`, `update`, `merge`. Merging is associative and
+commutative and ties go to the smaller image index, row, then column, so the answer depends neither
+on the batches nor on their order.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from ._checks import InputError, count, image_batch, known_layers
+from ._compilation import compiled
+from ._typing import Apply, Array, Images, Params
+
+_NO_IMAGE = np.int32(2**31 - 1)
+
+
+class TopPatches(NamedTuple):
+    """The strongest activations of each channel, strongest first; all arrays (channels, k).
+
+    `values` are the activations; `images` the indices of the images in the order they came;
+    `rows` and `cols` the places in the layer's map (0 for a layer without space). Where there were
+    fewer than k images, `values` is -inf and `images` -1.
+    """
+
+    values: Any
+    images: Any
+    rows: Any
+    cols: Any
+
+
+def top_patches(
+    apply: Apply,
+    params: Params,
+    batches: Iterable[Images],
+    *,
+    layers: str | Sequence[str],
+    k: int = 9,
+) -> dict[str, TopPatches]:
+    """Find where each channel of the asked layers is excited most, over all batches.
+
+    Args:
+        apply: `apply(params, images) -> {layer: activations}`.
+        params: any pytree of arrays.
+        batches: normalized float images (batch, height, width, channel), any number of times; a
+            smaller last batch is padded. Images are numbered in the order they come.
+        layers: exact names.
+        k: how many patches to keep for each channel, one an image.
+
+    Returns:
+        {layer: TopPatches} with arrays (channels, k).
+
+    Raises:
+        InputError: no batches, an unknown layer, or batches that differ in image shape.
+
+    >>> same = lambda params, images: {"same": images}
+    >>> batch = np.arange(8, dtype=np.float32).reshape(2, 2, 2, 1)
+    >>> top = top_patches(same, None, [batch], layers="same", k=2)["same"]
+    >>> top.values.tolist(), top.images.tolist(), top.rows.tolist(), top.cols.tolist()
+    ([[7.0, 3.0]], [[1, 0]], [[1, 1]], [[1, 1]])
+
+    """
+    k = count(k, "k")
+    states: dict[str, TopPatches] | None = None
+    names: tuple[str, ...] = ()
+    size, shape, seen = 0, tuple[int, ...](), 0
+    for batch in batches:
+        image_batch(batch, "batches")
+        if states is None:
+            names = known_layers(apply, params, batch, layers)
+            size, shape = batch.shape[0], batch.shape[1:]
+            states = empty_states(apply, params, batch, layers=names, k=k)
+        if batch.shape[1:] != shape or batch.shape[0] > size:
+            raise InputError(
+                f"batches: expected at most {size} images of shape {shape}, got {batch.shape}"
+            )
+        number = batch.shape[0]
+        padded = jnp.pad(batch, [(0, size - number), (0, 0), (0, 0), (0, 0)])
+        states = update(states, params, padded, seen, number, apply=apply, layers=names)
+        seen += number
+    if states is None:
+        raise InputError("batches: expected at least one, got none")
+    return {name: _public(states[name]) for name in names}
+
+
+def empty_states(
+    apply: Apply, params: Params, images: Images, *, layers: tuple[str, ...], k: int
+) -> dict[str, TopPatches]:
+    """The states before any image was seen."""
+    shapes = jax.eval_shape(lambda p, x: {n: apply(p, x)[n] for n in layers}, params, images)
+    return {name: empty_state(value.shape[-1], k) for name, value in shapes.items()}
+
+
+def empty_state(channels: int, k: int) -> TopPatches:
+    """The neutral element of `merge`."""
+    zeros = jnp.zeros((channels, k), jnp.int32)
+    return TopPatches(jnp.full((channels, k), -jnp.inf), zeros + _NO_IMAGE, zeros, zeros)
+
+
+def merge(a: TopPatches, b: TopPatches) -> TopPatches:
+    """The k best of two states; associative and commutative, with ties settled by place."""
+    k = a.values.shape[1]
+    values, *places = (jnp.concatenate(pair, axis=1) for pair in zip(a, b, strict=True))
+    negated, *places = jax.lax.sort((-values, *places), dimension=1, num_keys=4)
+    return TopPatches(*(field[:, :k] for field in (-negated, *places)))
+
+
+def _update(
+    states: dict[str, TopPatches],
+    params: Params,
+    images: Any,
+    first: Any,
+    number: Any,
+    *,
+    apply: Apply,
+    layers: tuple[str, ...],
+) -> dict[str, TopPatches]:
+    outputs = apply(params, images)
+    index = jnp.arange(images.shape[0], dtype=jnp.int32)
+    real = (index < number)[None]
+    merged = {}
+    for name in layers:
+        activations = outputs[name]
+        width = activations.shape[2] if activations.ndim == 4 else 1
+        flat = activations.reshape(images.shape[0], -1, activations.shape[-1])
+        place = flat.argmax(axis=1).T.astype(jnp.int32)  # the first of equals: smallest row, col
+        found = TopPatches(
+            jnp.where(real, flat.max(axis=1).T.astype(jnp.float32), -jnp.inf),
+            jnp.where(real, jnp.broadcast_to(first + index, place.shape), _NO_IMAGE),
+            jnp.where(real, place // width, 0),
+            jnp.where(real, place % width, 0),
+        )
+        merged[name] = merge(states[name], found)
+    return merged
+
+
+update = compiled(_update, static_argnames=("apply", "layers"))
+
+
+def _public(state: TopPatches) -> TopPatches:
+    missing = state.images == _NO_IMAGE
+    return state._replace(images=jnp.where(missing, -1, state.images))
+
+
+def crop(
+    pixels: UInt8[Array, "height width 3"], box: tuple[int, int, int, int], *, fill: int = 0
+) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Cut a half-open (top, left, bottom, right) box; what lies outside the picture is `fill`.
+
+    >>> crop(np.full((2, 2, 3), 9, np.uint8), (-1, 0, 1, 2))[:, :, 0].tolist()
+    [[0, 0], [9, 9]]
+    """
+    top, left, bottom, right = box
+    if bottom <= top or right <= left:
+        raise InputError(f"box: expected top < bottom and left < right, got {box}")
+    patch = np.full((bottom - top, right - left, 3), fill, np.uint8)
+    height, width = pixels.shape[:2]
+    rows = slice(max(top, 0), max(min(bottom, height), 0))
+    cols = slice(max(left, 0), max(min(right, width), 0))
+    inside = np.asarray(pixels)[rows, cols]
+    row, col = rows.start - top, cols.start - left
+    patch[row : row + inside.shape[0], col : col + inside.shape[1]] = inside
+    return patch

@@ -1,0 +1,65 @@
+"""An exhibit: a figure, the numbers behind it, and what to say of it."""
+
+import platform
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from .. import __version__
+from ..networks.registry import Network
+from ..render import Extent
+
+
+class Exhibit(NamedTuple):
+    """One figure with its raw numbers.
+
+    `facts` are short (what, value) pairs to read beside the figure; `arrays` the raw numbers, by
+    name; `alt` says in a sentence what the figure shows, for those who cannot see it.
+    """
+
+    figure: Figure
+    arrays: dict[str, Any]
+    facts: list[tuple[str, str]]
+    alt: str
+
+
+class Picture(NamedTuple):
+    """A picture as the network gets it: its name and its fitted uint8 pixels."""
+
+    name: str
+    pixels: np.ndarray
+
+
+def provenance(network: Network, options: dict[str, Any]) -> dict[str, Any]:
+    """Everything a stranger needs to make the same numbers again."""
+    return {
+        **network.provenance,
+        "options": options,
+        "jaxviz": __version__,
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+        "python": platform.python_version(),
+    }
+
+
+def shown(network: Network, pixels: np.ndarray) -> Any:
+    """Normalize fitted uint8 pictures, (batch, height, width, 3), on the device."""
+    return network.spec.preprocessing.normalize(jax.numpy.asarray(pixels))
+
+
+def number(value: float) -> str:
+    """A number as captions show it: three digits that matter."""
+    return f"{float(value):.3g}"
+
+
+def map_extent(field: Any, shape: tuple[int, ...]) -> Extent:
+    """Where a map lies on its image: each unit's cell is centered on its receptive field."""
+    spans = []
+    for axis in (0, 1):
+        center = field.offset[axis] + (field.size[axis] - 1) / 2
+        start = center - field.stride[axis] / 2
+        spans.append((start, start + field.stride[axis] * shape[axis]))
+    (top, bottom), (left, right) = spans
+    return left, right, bottom, top

@@ -1,0 +1,191 @@
+"""Boxes on feature maps: how far a change reaches, and how to cut boxes out and put them together.
+
+Ranges are host NumPy, one row a position: they are exact and known when a function is traced.
+Inside a compiled loop over positions, `chunk` holds the rows that are being evaluated.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+# An empty range: the identity of `union`.
+_NOWHERE = 1 << 30
+
+
+class Window(NamedTuple):
+    """Output index i of an axis reads input indices i * stride - padding + [0, size) of `axis`."""
+
+    axis: int
+    size: int = 1
+    stride: int = 1
+    padding: int = 0
+
+
+class Region(NamedTuple):
+    """Where a value may differ from its clean one: `low <= index < high`, each (positions, rank)."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+    def rows(self, index: np.ndarray) -> "Region":
+        return Region(self.low[index], self.high[index])
+
+    @property
+    def is_empty(self) -> bool:
+        return self.low.shape[1] > 0 and bool((self.low >= self.high).any(axis=1).all())
+
+
+class Box(NamedTuple):
+    """One box of a static size a position; `starts` is (positions, rank)."""
+
+    starts: np.ndarray
+    sizes: tuple[int, ...]
+
+    def same_as(self, other: "Box") -> bool:
+        return self.sizes == other.sizes and np.array_equal(self.starts, other.starts)
+
+
+class Value(NamedTuple):
+    """A clean array; if `box` is given, `contents` (chunk, *box.sizes) replace that part of it."""
+
+    clean: Any
+    contents: Any = None
+    box: Box | None = None
+
+
+def whole(shape: Sequence[int], count: int) -> Box:
+    return Box(np.zeros((count, len(shape)), int), tuple(shape))
+
+
+def reach(windows: Sequence[Window | None], region: Region, shape: Sequence[int]) -> Region:
+    """The output indices that read any of `region`; an axis without a window is all reached."""
+    low = np.zeros((len(region.low), len(shape)), int)
+    high = np.broadcast_to(np.array(shape, int), low.shape).copy()
+    for axis, window in enumerate(windows):
+        if window is not None:
+            first = region.low[:, window.axis] + window.padding - window.size + 1
+            last = region.high[:, window.axis] - 1 + window.padding
+            low[:, axis] = np.clip(-(-first // window.stride), 0, None)
+            high[:, axis] = np.clip(last // window.stride + 1, None, shape[axis])
+    empty = (low >= high).any(axis=1) | (region.low >= region.high).any(axis=1)
+    low[empty], high[empty] = _NOWHERE, -_NOWHERE
+    return Region(low, high)
+
+
+def union(regions: Sequence[Region]) -> Region:
+    low = np.min([region.low for region in regions], axis=0)
+    return Region(low, np.max([region.high for region in regions], axis=0))
+
+
+def bounding_box(region: Region, shape: Sequence[int]) -> Box:
+    """The smallest static box that covers every position's region and stays on the map."""
+    extent = np.array(shape, int)
+    sizes = np.clip((region.high - region.low).max(axis=0), 0, None)
+    return Box(np.clip(region.low, 0, extent - sizes), tuple(int(size) for size in sizes))
+
+
+def needed(windows: Sequence[Window | None], box: Box, shape: Sequence[int]) -> Box:
+    """What an operand of `shape` must supply for `box` of the output; it may overhang the map."""
+    starts = np.zeros((len(box.starts), len(shape)), int)
+    sizes = list(shape)
+    for axis, window in enumerate(windows):
+        if window is not None:
+            starts[:, window.axis] = box.starts[:, axis] * window.stride - window.padding
+            sizes[window.axis] = (box.sizes[axis] - 1) * window.stride + window.size
+    return Box(starts, tuple(sizes))
+
+
+def _is_constant(column: np.ndarray) -> bool:
+    return bool((column == column[0]).all())
+
+
+def _rows(column: np.ndarray, chunk: Array) -> Array:
+    return jnp.asarray(column, jnp.int32)[chunk]
+
+
+def cut(array: Any, box: Box, chunk: Array, fill: Any = 0) -> tuple[Array, bool]:
+    """The box of every position in `chunk`, `fill` outside of the array.
+
+    Returns (chunk, *sizes) and True, or (*sizes) and False where all positions have the same box.
+    """
+    starts, limits = box.starts, box.starts + np.array(box.sizes, int)
+    array = jnp.asarray(array)
+    if not box.sizes:
+        return array, False
+    low = np.maximum(0, -starts.min(axis=0))
+    high = np.maximum(0, limits.max(axis=0) - array.shape)
+    if low.any() or high.any():
+        fill = jnp.asarray(fill, array.dtype)
+        array = lax.pad(array, fill, [(int(a), int(b), 0) for a, b in zip(low, high, strict=True)])
+    starts = starts + low
+    moving = [axis for axis in range(array.ndim) if not _is_constant(starts[:, axis])]
+    for axis, size in enumerate(box.sizes):
+        if axis not in moving and size != array.shape[axis]:
+            first = int(starts[0, axis])
+            array = lax.slice_in_dim(array, first, first + size, axis=axis)
+    if not moving:
+        return array, False
+
+    def piece(*offsets: Array) -> Array:
+        indices: list[Any] = [0] * array.ndim
+        for axis, offset in zip(moving, offsets, strict=True):
+            indices[axis] = offset
+        return lax.dynamic_slice(array, indices, box.sizes)
+
+    return jax.vmap(piece)(*(_rows(starts[:, axis], chunk) for axis in moving)), True
+
+
+def place(
+    contents: Array, offsets: np.ndarray, sizes: Sequence[int], chunk: Array, fill: Any = 0
+) -> tuple[Array, Any]:
+    """Contents moved into a frame of `sizes`, each position's at its own offset there.
+
+    Returns the frames (chunk, *sizes), `fill` where the contents do not reach, and a mask of where
+    they do, which broadcasts to the frames (True if that is everywhere).
+    """
+    covered: Any = True
+    padding, moving = [(0, 0, 0)], []
+    for axis, size in enumerate(sizes):
+        extent, column = contents.shape[axis + 1], offsets[:, axis]
+        least, most = int(column.min()), int(column.max())
+        if least == most:
+            padding.append((least, size - least - extent, 0))
+        else:
+            moving.append(axis)
+            padding.append((max(most, 0), max(size - extent - least, 0), 0))
+        if most > 0 or least + extent < size:
+            index = np.arange(size)
+            at: Any = least if least == most else _rows(column, chunk)[:, None]
+            inside = (index >= at) & (index < at + extent)
+            shape = [-1] + [1] * len(sizes)
+            shape[axis + 1] = size
+            covered = covered & inside.reshape(shape)
+    frame = lax.pad(contents, jnp.asarray(fill, contents.dtype), padding)
+    if moving:
+
+        def piece(row: Array, *offsets: Array) -> Array:
+            indices: list[Any] = [0] * row.ndim
+            for axis, offset in zip(moving, offsets, strict=True):
+                indices[axis] = padding[axis + 1][0] - offset
+            return lax.dynamic_slice(row, indices, sizes)
+
+        frame = jax.vmap(piece)(frame, *(_rows(offsets[:, axis], chunk) for axis in moving))
+    return frame, covered
+
+
+def read(value: Value, box: Box, chunk: Array, fill: Any = 0) -> tuple[Array, bool]:
+    """Like `cut`, of a value whose own box has other contents than the clean array."""
+    if value.box is None:
+        return cut(value.clean, box, chunk, fill)
+    if value.box.same_as(box):
+        return value.contents, True
+    offsets = value.box.starts - box.starts
+    frame, covered = place(value.contents, offsets, box.sizes, chunk, fill)
+    if covered is True or value.box.sizes == jnp.shape(value.clean):
+        return frame, True
+    around, _ = cut(value.clean, box, chunk, fill)
+    return jnp.where(covered, frame, around), True
