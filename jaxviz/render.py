@@ -124,7 +124,7 @@ def montage(
     """
     columns = max(len(row.tiles) for row in rows)
     lines = max((t.caption.count("\n") + 1 if t.caption else 0) for r in rows for t in r.tiles)
-    label = 0.11 * max(len(line) for row in rows for line in row.title.split("\n")) + 0.1
+    label = 0.085 * max(len(line) for row in rows for line in row.title.split("\n")) + 0.1
     size = tile_size + 0.15 * lines
     height = len(rows) * size + (0.4 if title else 0.1)
     figure = _figure(columns * tile_size + label, height, title)

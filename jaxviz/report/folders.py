@@ -160,6 +160,7 @@ def patches(
             title=f"{network.spec.title} {layer}: the patches ({size} pixels) that excite it most",
         )
         facts = [
+            ("layer", layer),
             ("pictures", str(len(loaded.paths))),
             ("patch", f"{size} pixels, one an image and channel"),
             ("strongest", number(best.values.max())),

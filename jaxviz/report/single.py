@@ -33,6 +33,7 @@ def filters(network: Network, layer: str, *, top: int, channels: int = 16) -> Ex
     top = min(count(top, "top"), outputs)
     about = f"{network.spec.title} {layer}: {top} of {outputs} filters, {height} x {width}"
     facts = [
+        ("layer", layer),
         ("filters", str(outputs)),
         ("size", f"{height} x {width} x {inputs}"),
         ("largest weight", number(float(jnp.abs(kernel).max()))),
@@ -82,6 +83,7 @@ def activations(
         title=f"{network.spec.title} {layer} on {picture.name}",
     )
     facts = [
+        ("layer", layer),
         ("channels", f"{most}, of {maps.shape[0]} x {maps.shape[1]} units"),
         ("one unit sees", f"{field.size[0]} x {field.size[1]} pixels"),
         ("fire somewhere", f"{int((maps.max(axis=(0, 1)) > 0).sum())} of {most} channels"),

@@ -1,0 +1,70 @@
+"""The command line. Options mean the same everywhere; what they cost is imported when used."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .many import neighbors, patches, tour
+from .single import activations, filters, occlude
+
+app = typer.Typer(
+    name="jaxviz",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="See what a convolutional network has learned.\n\n"
+    "Start with **jaxviz tour**, which shows all six techniques on one page; the other commands "
+    "show one technique each, on your own pictures. Each writes a PNG (`--output`) and, with "
+    "`--save-arrays`, the raw numbers beside it as an npz.",
+)
+weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is shipped, and from where.")
+app.add_typer(weights_app, name="weights")
+for command in (tour, filters, activations, occlude, neighbors, patches):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one line on standard error and exit code 2."""
+    from .._checks import InputError
+
+    try:
+        app(prog_name="jaxviz")
+    except InputError as error:
+        print(f"jaxviz: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("jaxviz: interrupted; nothing was written half", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        print(f"jaxviz {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """What is shipped: network, layers, source, license and sha256, each file checked."""
+    from ..networks.registry import load, networks
+
+    for name in networks():
+        model = load(name)
+        layers = list(model.layers())
+        end = f"{len(model.labels)} classes" if model.labels else "no classes"
+        print(f"{name}: {layers[0]} to {layers[-1]}, {end}, intact")
+        for key in ("weights", "source", "license", "sha256"):
+            print(f"  {key:<8} {model.provenance[key]}")

@@ -1,0 +1,47 @@
+"""Arguments and options that several commands share; they mean the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PictureFile = Annotated[Path, typer.Argument(help="A photograph.", show_default=False)]
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of pictures; the name of a sub-folder is the label of what is in it.",
+        show_default=False,
+    ),
+]
+NetworkName = Annotated[
+    str, typer.Option("--network", help="`alexnet` (conv1 to pool5) or `squeezenet` (complete).")
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="A safetensors file to use instead of the shipped one, such as a complete AlexNet.",
+        show_default=False,
+    ),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", help="A layer by its exact name; may be repeated.", show_default=False),
+]
+Layer = Annotated[
+    str | None, typer.Option("--layer", help="A layer by its exact name.", show_default=False)
+]
+Channels = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--channel", help="Show this channel; may be repeated.", show_default="the strongest"
+    ),
+]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, help="Pictures (or variants) evaluated at a time.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")]
+SaveArrays = Annotated[
+    bool, typer.Option("--save-arrays", help="Write the raw numbers too, as an npz beside it.")
+]

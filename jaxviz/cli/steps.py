@@ -1,0 +1,96 @@
+"""Steps that several commands take: read pictures, show progress, write what came out."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..images import Loaded
+    from ..networks.registry import Network
+    from ..report.exhibit import Exhibit, Picture
+
+
+def load_for(network: str, weights: Path | None, output: Path, save_arrays: bool) -> "Network":
+    """Load a network, after making sure that its results may be written."""
+    from .._checks import InputError
+    from ..files import claim_file
+    from ..networks.registry import load
+
+    if output.suffix.lower() != ".png":
+        raise InputError(f"output: expected a name that ends in .png, got {output}")
+    claim_file(output)
+    if save_arrays:
+        claim_file(output.with_suffix(".npz"))
+    return load(network, weights=weights)
+
+
+def read_picture(model: "Network", path: Path) -> "Picture":
+    """Read one picture as the network gets it."""
+    from ..images import decode
+    from ..report.exhibit import Picture
+
+    return Picture(path.stem, model.spec.preprocessing.fit(decode(path)))
+
+
+def read_pictures(model: "Network", folder: Path) -> "Loaded":
+    """Read a folder's pictures and say which were skipped."""
+    from ..images import find_pictures, load_pictures
+
+    paths = find_pictures([folder])
+    loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)
+    report_skipped(loaded.skipped)
+    return loaded
+
+
+def report_skipped(skipped: Sequence[Any]) -> None:
+    """Say on standard error which pictures were left out, and why."""
+    for one in skipped:
+        print(f"skipped {one.path}: {one.reason}", file=sys.stderr)
+
+
+def write_exhibits(
+    output: Path,
+    exhibits: "Sequence[Exhibit]",
+    model: "Network",
+    options: dict[str, Any],
+    save_arrays: bool,
+) -> None:
+    """Write the figures, one above the other, as one PNG, and the arrays beside it."""
+    from ..files import write_arrays, write_whole
+    from ..render import stacked_png
+    from ..report.exhibit import provenance
+
+    for exhibit in exhibits:
+        say(exhibit)
+    print(write_whole(output, stacked_png([exhibit.figure for exhibit in exhibits])))
+    if save_arrays:
+        arrays = {name: value for one in exhibits for name, value in one.arrays.items()}
+        record = provenance(model, options)
+        print(write_arrays(output.with_suffix(".npz"), arrays, record))
+
+
+def say(exhibit: "Exhibit") -> None:
+    """Print the numbers behind a figure."""
+    for what, value in exhibit.facts:
+        print(f"{what}: {value}")
+
+
+def track(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
+    """A progress bar on standard error, and none where that is no terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return iter(
+        progress.track(
+            items, title, total, console=console, transient=True, disable=not console.is_terminal
+        )
+    )
+
+
+def status(title: str) -> Any:
+    """A spinner on standard error for work that has no steps to count."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(title)

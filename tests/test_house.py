@@ -1,0 +1,83 @@
+"""The house keeps its floors: what may import what, and how the public functions look."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import jaxviz
+
+PACKAGE = Path(jaxviz.__file__).parent
+
+# Each room and the floor it is on; imports go strictly downward, but inside a package.
+FLOORS = {
+    "_typing": 0, "_checks": 0, "_compilation": 0,
+    "images": 1, "files": 1, "scores": 1, "tracing": 1,
+    "filters": 2, "activations": 2, "neighbors": 2, "patches": 2, "occlusion": 2,
+    "networks": 2,
+    "render": 3,
+    "report": 4,
+    "cli": 5, "__main__": 6,
+}  # fmt: skip
+TECHNIQUES = ("filters", "activations", "neighbors", "patches", "occlusion")
+
+
+def rooms():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts != ("__init__",):
+            yield parts[0], path
+
+
+def imported(path):
+    """The rooms of the package that a file imports, and the packages from outside."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    inside, outside = set(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            outside |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            outside.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.ImportFrom) and node.level == depth:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            inside |= {name.split(".")[0] for name in names if name}
+    return inside - {"__version__"}, outside
+
+
+def test_every_room_has_a_floor():
+    assert {name for name, _ in rooms()} == set(FLOORS)
+
+
+def test_imports_go_strictly_downward():
+    for name, path in rooms():
+        higher = {room for room in imported(path)[0] if FLOORS[room] >= FLOORS[name]}
+        assert not higher - {name}, f"{path.name} imports {higher}"
+
+
+def test_techniques_know_neither_networks_nor_matplotlib_nor_flax():
+    for name, path in rooms():
+        if name in TECHNIQUES or FLOORS[name] < 2:
+            assert not imported(path)[1] & {"flax", "matplotlib", "typer", "rich", "jinja2"}, path
+
+
+def test_matplotlib_is_known_to_render_alone():
+    knowing = {name for name, path in rooms() if "matplotlib" in imported(path)[1]}
+    assert knowing <= {"render", "report"}
+    reports = {path.name for name, path in rooms() if name == "report"}
+    typed = {path.name for _, path in rooms() if "matplotlib" in imported(path)[1]} & reports
+    assert typed <= {"exhibit.py"}  # for the type of a figure only
+
+
+def test_options_are_keyword_only_and_docstrings_have_examples():
+    techniques = [getattr(jaxviz, name) for name in dir(jaxviz) if not name.startswith("_")]
+    data = {
+        "apply", "params", "images", "batches", "kernel", "queries", "database", "maps", "name",
+        "index", "layer", "channel", "row", "col", "indices", "query_labels", "database_labels",
+        "image_shape", "fun", "image",
+    }  # fmt: skip
+    for function in filter(inspect.isfunction, techniques):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                assert name in data, f"{function.__name__}: {name} should be keyword-only"
+        assert function.__doc__, function.__name__
+        if function.__name__ != "networks":
+            assert ">>>" in function.__doc__, f"{function.__name__} has no example"

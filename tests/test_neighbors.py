@@ -1,0 +1,91 @@
+"""Neighbors equal brute force in double precision; agreement is what counting gives."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxviz import InputError, label_agreement, nearest_neighbors
+
+
+def brute_force(queries, database, metric):
+    q, d = queries.astype(np.float64), database.astype(np.float64)
+    if metric == "euclidean":
+        return np.sqrt(((q[:, None] - d[None]) ** 2).sum(-1))
+    lengths = np.linalg.norm(q, axis=1)[:, None] * np.linalg.norm(d, axis=1)[None]
+    return 1 - np.divide(q @ d.T, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+
+@st.composite
+def searches(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    dim, number = draw(st.integers(1, 8)), draw(st.integers(2, 12))
+    database = rng.integers(-3, 4, size=(number, dim)).astype(np.float32)
+    queries = rng.integers(-3, 4, size=(draw(st.integers(1, 5)), dim)).astype(np.float32)
+    k = draw(st.integers(1, number - 1))
+    return queries, database, k, draw(st.sampled_from(["cosine", "euclidean"]))
+
+
+@given(searches())
+def test_equals_brute_force(search):
+    queries, database, k, metric = search
+    found = nearest_neighbors(queries, database, k=k, metric=metric)
+    true = brute_force(queries, database, metric)
+    np.testing.assert_allclose(found.distances, np.sort(true, axis=1)[:, :k], atol=2e-3)
+    picked = np.take_along_axis(true, np.asarray(found.indices), axis=1)
+    np.testing.assert_allclose(picked, found.distances, atol=2e-3)
+    assert all(len(set(row)) == k for row in np.asarray(found.indices).tolist())
+
+
+@given(searches())
+def test_no_row_is_its_own_neighbor_when_excluded(search):
+    _, database, k, metric = search
+    found = nearest_neighbors(database, database, k=k, metric=metric, exclude_self=True)
+    assert (np.asarray(found.indices) != np.arange(len(database))[:, None]).all()
+    assert np.isfinite(found.distances).all()
+
+
+def test_equal_distances_go_to_the_smaller_index():
+    database = np.tile(np.eye(2, dtype=np.float32), (3, 1))
+    for metric in ("cosine", "euclidean"):
+        found = nearest_neighbors(database[:1], database, k=6, metric=metric)
+        assert found.indices.tolist() == [[0, 2, 4, 1, 3, 5]]
+
+
+def test_jit_changes_nothing():
+    rng = np.random.default_rng(0)
+    queries, database = rng.normal(size=(4, 6)), rng.normal(size=(9, 6))
+
+    def search(q, d):
+        return nearest_neighbors(q, d, k=3)
+
+    q, d = queries.astype(np.float32), database.astype(np.float32)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+        search(q, d),
+        jax.jit(search)(q, d),
+    )
+
+
+def test_agreement_counts_neighbors_of_the_same_label():
+    labels = ["cat", "cat", "dog", "dog"]
+    indices = np.array([[1, 2], [0, 3], [3, 0], [1, 0]])
+    assert label_agreement(indices, labels, labels) == 3 / 8
+    assert label_agreement(indices[:, :1], labels, labels) == 3 / 4
+
+
+@pytest.mark.parametrize(
+    ("queries", "database", "options", "said"),
+    [
+        ((2, 3), (4, 5), {"k": 1}, "expected"),
+        ((2, 3), (4, 3), {"k": 5}, "1 to 4"),
+        ((4, 3), (4, 3), {"k": 4, "exclude_self": True}, "1 to 3"),
+        ((2, 3), (4, 3), {"k": 1, "exclude_self": True}, "exclude_self"),
+        ((2, 3), (4, 3), {"k": 1, "metric": "manhattan"}, "cosine, euclidean"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(queries, database, options, said):
+    with pytest.raises(InputError, match=said) as caught:
+        nearest_neighbors(np.ones(queries, np.float32), np.ones(database, np.float32), **options)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,138 @@
+"""Top patches: equal to brute force, whatever the batches; crops are what the unit sees."""
+
+import itertools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import jaxviz
+from jaxviz import InputError, top_patches
+from jaxviz.patches import TopPatches, crop, empty_state, merge
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "images"
+
+
+def same(params, images):
+    return {"same": images, "vector": images.max(axis=(1, 2))}
+
+
+@st.composite
+def image_sets(draw):
+    """Few distinct values, so that ties are common."""
+    number, side = draw(st.integers(1, 9)), draw(st.integers(1, 4))
+    seed = draw(st.integers(0, 2**16))
+    values = np.random.default_rng(seed).integers(-2, 3, size=(number, side, side + 1, 2))
+    return values.astype(np.float32)
+
+
+def brute_force(images, k):
+    """For each channel, each image's best place, then the k best, all ties to the smaller."""
+    rows = []
+    for channel in range(images.shape[-1]):
+        best = []
+        for index, image in enumerate(images[..., channel]):
+            row, col = np.unravel_index(image.argmax(), image.shape)
+            best.append((-image[row, col], index, row, col))
+        best = sorted(best)[:k] + [(np.inf, -1, 0, 0)] * (k - len(best))
+        rows.append(best)
+    table = np.array(rows, np.float64)
+    return -table[..., 0], *(table[..., i] for i in (1, 2, 3))
+
+
+@given(image_sets(), st.integers(1, 5), st.integers(1, 4))
+def test_equals_brute_force_whatever_the_batches(images, k, size):
+    batches = [images[i : i + size] for i in range(0, len(images), size)]
+    found = top_patches(same, None, batches, layers="same", k=k)["same"]
+    for got, expected in zip(found, brute_force(images, k), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@st.composite
+def states(draw):
+    rows = st.tuples(*[st.integers(0, 2)] * 3)
+    places = draw(st.lists(rows, min_size=3, max_size=3, unique=True))
+    values = draw(st.lists(st.integers(-1, 1), min_size=3, max_size=3))
+    state = empty_state(1, 3)
+    fields = [np.array([v], np.float32) for v in (values,)]
+    fields += [np.array([column], np.int32) for column in zip(*places, strict=True)]
+    return merge(state, TopPatches(*map(jnp.asarray, fields)))
+
+
+@given(states(), states(), states())
+def test_merge_is_a_commutative_monoid(a, b, c):
+    def equal(x, y):
+        jax.tree.map(np.testing.assert_array_equal, x, y)
+
+    equal(merge(a, b), merge(b, a))
+    equal(merge(merge(a, b), c), merge(a, merge(b, c)))
+    equal(merge(a, empty_state(1, 3)), a)
+
+
+@given(st.integers(-6, 6), st.integers(-6, 6), st.integers(1, 8), st.integers(1, 8))
+def test_crop_equals_cutting_from_a_padded_picture(top, left, height, width):
+    pixels = np.random.default_rng(3).integers(1, 255, size=(5, 4, 3), dtype=np.uint8)
+    padded = np.pad(pixels, [(20, 20), (20, 20), (0, 0)])
+    patch = crop(pixels, (top, left, top + height, left + width))
+    expected = padded[20 + top : 20 + top + height, 20 + left : 20 + left + width]
+    np.testing.assert_array_equal(patch, expected)
+
+
+def test_value_read_again_from_the_cropped_patch_alone():
+    """Where a unit's field lies inside the image, its patch alone gives back its activation."""
+    network = jaxviz.load("alexnet")
+    pictures = ("cat/chelsea.png", "food/coffee.png", "person/astronaut.png")
+    images = network.preprocess([EXAMPLES / name for name in pictures])
+    layer = "conv2"
+    found = top_patches(network.apply, network.params, [images], layers=layer, k=3)[layer]
+    field = jaxviz.receptive_field(network.apply, network.params, (224, 224, 3), layer=layer)
+    checked = 0
+    for channel, rank in itertools.product(range(0, 192, 8), range(3)):
+        index, row, col = (int(x[channel, rank]) for x in found[1:])
+        top, left, bottom, right = field.box(row, col)
+        if top < 0 or left < 0 or bottom > 224 or right > 224:
+            continue
+        # The patch on a canvas of zeros: pixels outside the field must not matter.
+        canvas = (
+            jnp.zeros((1, 224, 224, 3))
+            .at[0, top:bottom, left:right]
+            .set(images[index, top:bottom, left:right])
+        )
+        again = jaxviz.activation_maps(network.apply, network.params, canvas, layers=layer)[layer]
+        np.testing.assert_allclose(
+            again[0, row, col, channel], found.values[channel, rank], rtol=1e-4
+        )
+        checked += 1
+    assert checked >= 20
+
+
+def test_layers_without_space_have_their_place_at_zero():
+    images = np.arange(24, dtype=np.float32).reshape(3, 2, 2, 2)
+    found = top_patches(same, None, [images], layers=["vector", "same"], k=2)
+    assert found["vector"].rows.max() == found["vector"].cols.max() == 0
+    np.testing.assert_array_equal(found["vector"].values, found["same"].values)
+
+
+BAD = {
+    "no batches": ([], {"layers": "same"}, "at least one"),
+    "layer": ([np.ones((1, 2, 2, 1), np.float32)], {"layers": "conv9"}, "conv9"),
+    "k": ([np.ones((1, 2, 2, 1), np.float32)], {"layers": "same", "k": 0}, "k:"),
+    "shape": (
+        [np.ones((1, 2, 2, 1), np.float32), np.ones((1, 3, 2, 1), np.float32)],
+        {"layers": "same"},
+        r"\(2, 2, 1\)",
+    ),
+    "integers": ([np.ones((1, 2, 2, 1), np.uint8)], {"layers": "same"}, "float"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_in_one_line(name):
+    batches, options, said = BAD[name]
+    with pytest.raises(InputError, match=said) as caught:
+        top_patches(same, None, batches, **options)
+    assert "\n" not in str(caught.value)
