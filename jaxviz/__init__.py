@@ -32,5 +32,7 @@ from .scores import log_probability as log_probability
 from .scores import logit as logit
 from .scores import probability as probability
 from .scores import unit as unit
+from .tracing import ReceptiveField as ReceptiveField
+from .tracing import receptive_field as receptive_field
 
 __version__ = "0.1.0"
