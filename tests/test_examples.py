@@ -42,8 +42,8 @@ def test_it_draws_a_picture_into_the_current_folder(name, tmp_path, monkeypatch,
     drawn = (pixels != 255).any(axis=2)
     assert drawn.mean() > 0.3, "mostly blank"
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100, "no picture has so few colors"
-    colorful = np.ptp(pixels, axis=2).max() > 100
-    assert colorful == (name not in GRAY)
+    colorful = (np.ptp(pixels, axis=2) > 60).mean()
+    assert colorful == 0 if name in GRAY else colorful > 0.02, "a color bar alone has less"
 
 
 def test_the_picture_can_go_elsewhere(tmp_path, monkeypatch):
