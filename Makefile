@@ -20,6 +20,7 @@ check: $(VENV)/installed-test
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest benchmarks --benchmark-json=benchmarks/results/latest.json
+	$(BIN)/python benchmarks/summary.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxviz needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
