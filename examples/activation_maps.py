@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jaxviz
 from jaxviz import render
-from jaxviz.report.exhibit import map_extent
 
 LAYER, CHANNEL = "conv5", 124
 PEOPLE = ("person/astronaut.png", "person/grace_hopper.jpg", "person/mariachi.jpg")
@@ -34,7 +33,7 @@ def main() -> None:
         network.spec.preprocessing.denormalize(images),
         maps[..., CHANNEL],
         [f"{path.stem}, up to {peak:.1f}" for path, peak in zip(paths, peaks, strict=True)],
-        [map_extent(field, maps.shape[1:3])] * len(paths),
+        [render.map_extent(field, maps.shape[1:3])] * len(paths),
         columns=3,
         title=f"AlexNet {LAYER}, channel {CHANNEL}",
     )

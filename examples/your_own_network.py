@@ -15,7 +15,6 @@ import numpy as np
 import jaxviz
 from jaxviz import render
 from jaxviz.images import Preprocessing, preprocess
-from jaxviz.report.exhibit import map_extent
 
 CHANNELS = ("warm colors", "vertical edges", "horizontal edges")
 PREPARE = Preprocessing(resize=128, crop=128, divisor=255, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -55,7 +54,7 @@ def main() -> None:
         [pixels] * 3,
         [maps[..., channel] for channel in range(3)],
         CHANNELS,
-        [map_extent(field, maps.shape)] * 3,
+        [render.map_extent(field, maps.shape)] * 3,
         columns=3,
         title="A network made by hand: its three channels",
     )

@@ -166,6 +166,17 @@ def slice_grid(slices: Any, *, filters: Sequence[int], channels: int, title: str
     return montage(rows, title=title, tile_size=0.45)
 
 
+def map_extent(field: Any, shape: tuple[int, ...]) -> Extent:
+    """Where a map lies on its image: each unit's cell is centered on its receptive field."""
+    spans = []
+    for axis in (0, 1):
+        center = field.offset[axis] + (field.size[axis] - 1) / 2
+        start = center - field.stride[axis] / 2
+        spans.append((start, start + field.stride[axis] * shape[axis]))
+    (top, bottom), (left, right) = spans
+    return left, right, bottom, top
+
+
 def overlays(
     pictures: Sequence[Any],
     maps: Sequence[Any],

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from .. import __version__
 from ..networks.registry import Network
-from ..render import Extent
 
 
 class Exhibit(NamedTuple):
@@ -52,14 +51,3 @@ def shown(network: Network, pixels: np.ndarray) -> Any:
 def number(value: float) -> str:
     """A number as captions show it: three digits that matter."""
     return f"{float(value):.3g}"
-
-
-def map_extent(field: Any, shape: tuple[int, ...]) -> Extent:
-    """Where a map lies on its image: each unit's cell is centered on its receptive field."""
-    spans = []
-    for axis in (0, 1):
-        center = field.offset[axis] + (field.size[axis] - 1) / 2
-        start = center - field.stride[axis] / 2
-        spans.append((start, start + field.stride[axis] * shape[axis]))
-    (top, bottom), (left, right) = spans
-    return left, right, bottom, top

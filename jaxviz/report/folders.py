@@ -13,7 +13,7 @@ from ..neighbors import Neighbors, label_agreement, nearest_neighbors
 from ..networks.registry import Network
 from ..patches import TopPatches, crop, top_patches
 from ..tracing import receptive_field
-from .exhibit import Exhibit, map_extent, number, shown
+from .exhibit import Exhibit, number, shown
 
 Track = Callable[[Iterable[Any], int, str], Iterator[Any]]
 
@@ -209,7 +209,7 @@ def one_channel(
         [loaded.pixels[i] for i in order],
         [maps[i] for i in order],
         [f"{loaded.paths[i].stem[:18]}, up to {number(peaks[i])}" for i in order],
-        [map_extent(field, maps.shape[1:])] * len(order),
+        [render.map_extent(field, maps.shape[1:])] * len(order),
         columns=5,
         title=f"{network.spec.title} {layer}, channel {channel}: the pictures that excite it most",
     )

@@ -16,7 +16,7 @@ from ..networks.registry import Network
 from ..occlusion import occlusion_map
 from ..scores import feature_map, log_probability, logit, probability
 from ..tracing import receptive_field
-from .exhibit import Exhibit, Picture, map_extent, number, shown
+from .exhibit import Exhibit, Picture, number, shown
 
 FILLS = "mean, gray, black, white, blur or a color such as #80a0ff"
 SCORES = {
@@ -71,7 +71,7 @@ def activations(
         raise InputError(f"channel: expected 0 to {most - 1}, got {list(channels)}")
     chosen = list(channels) or strongest_channels(maps, k=min(count(top, "top"), most)).tolist()
     field = receptive_field(network.apply, network.params, images.shape[1:], layer=layer)
-    extent = map_extent(field, maps.shape[:2])
+    extent = render.map_extent(field, maps.shape[:2])
     strongest = [number(maps[..., channel].max()) for channel in chosen]
     captions = [f"channel {c}, up to {value}" for c, value in zip(chosen, strongest, strict=True)]
     figure = render.overlays(
