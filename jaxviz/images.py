@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ._checks import InputError
-from ._typing import Pixels
+from ._typing import Fitted, Pixels
 
 Source: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray"
 
@@ -69,7 +69,7 @@ class Preprocessing:
         scaled = pixels.astype(np.float32) / np.float32(self.divisor)
         return (scaled - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
 
-    def denormalize(self, images: Any) -> Pixels:
+    def denormalize(self, images: Any) -> np.ndarray:
         """Turn normalized images (..., 3) back into uint8 RGB for showing."""
         values = np.asarray(images) * np.array(self.std) + np.array(self.mean)
         return np.rint(np.clip(values * self.divisor, 0, 255)).astype(np.uint8)
@@ -82,7 +82,7 @@ class Preprocessing:
         rows, cols = height / new_height, width / new_width
         return Placement(top * rows, left * cols, rows, cols, height, width)
 
-    def fit(self, pixels: Pixels) -> Pixels:
+    def fit(self, pixels: Pixels) -> Fitted:
         """Resize and crop an RGB picture to uint8 (crop, crop, 3)."""
         height, width = pixels.shape[:2]
         short = min(height, width)
@@ -221,14 +221,14 @@ class Loaded(NamedTuple):
 def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> Loaded:
     """Read and fit pictures in threads, in order; unreadable ones are listed, not fatal."""
 
-    def read(path: Path) -> tuple[Path, Pixels, Placement] | Skipped:
+    def read(path: Path) -> tuple[Path, Fitted, Placement] | Skipped:
         try:
             pixels = decode(path)
         except InputError as error:
             return Skipped(str(path), str(error).removeprefix(f"{path}: "))
         return path, preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2])
 
-    read_ones: list[tuple[Path, Pixels, Placement]] = []
+    read_ones: list[tuple[Path, Fitted, Placement]] = []
     skipped: list[Skipped] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for result in pool.map(read, paths):
