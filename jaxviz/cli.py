@@ -82,12 +82,13 @@ def main() -> None:
         raise SystemExit(130) from None
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         from . import __version__
 
         print(f"jaxviz {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
