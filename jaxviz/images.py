@@ -108,29 +108,33 @@ def decode(source: Source) -> Pixels:
     name = describe(source)
     if isinstance(source, np.ndarray):
         return _decode_array(source, name)
-    if isinstance(source, Image.Image):
-        return _decode_image(source, name)
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike | Image.Image):
         raise InputError(f"picture: expected a path, a PIL image or uint8 array, got {name}")
-    path = Path(source)
+    if not isinstance(source, Image.Image):
+        _check_file(Path(source))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
+            if isinstance(source, Image.Image):
+                return _decode_image(source, name)
+            with Image.open(source) as image:
+                return _decode_image(image, name)
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not a picture in a format that Pillow reads") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{name}: has more than {MAX_PIXELS} pixels") from None
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise anything on damaged files
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{name}: damaged picture ({reason})") from None
+
+
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
-            with Image.open(path) as image:
-                return _decode_image(image, name)
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not a picture in a format that Pillow reads") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{path}: has more than {MAX_PIXELS} pixels") from None
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise anything on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: damaged picture ({reason})") from None
 
 
 def describe(source: Any) -> str:
