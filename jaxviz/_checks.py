@@ -14,7 +14,10 @@ import numpy as np
 
 
 class InputError(ValueError):
-    """A mistake in what was given; its message is one line."""
+    """A mistake in what was given; its message is one line, whatever a file's name holds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 def image_batch(images: Any, name: str = "images") -> Any:

@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 Array: TypeAlias = jax.Array | np.ndarray
 Images: TypeAlias = Float[Array, "batch height width channel"]
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
+Fitted: TypeAlias = UInt8[np.ndarray, "crop crop 3"]
 Params: TypeAlias = Any  # any pytree of arrays
 Outputs: TypeAlias = Mapping[str, Any]
 Apply: TypeAlias = Callable[[Any, Any], Outputs]

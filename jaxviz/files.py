@@ -9,6 +9,7 @@ import io
 import json
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,9 +68,11 @@ def _is_ours(path: Path) -> bool:
     try:
         if path.suffix == ".npz":
             return "jaxviz.npy" in zipfile.ZipFile(path).namelist()
-        with Image.open(path) as image:
-            return str(image.info.get("Software", "")).startswith(MARK)
-    except (OSError, ValueError, zipfile.BadZipFile):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a foreign picture may be huge or odd
+            with Image.open(path) as image:
+                return str(image.info.get("Software", "")).startswith(MARK)
+    except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError):
         return False
 
 
@@ -86,7 +89,8 @@ def claim_folder(path: str | os.PathLike[str]) -> Path:
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> Path:
     """Write the folder's manifest, which also marks the folder as ours."""
     text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
-    return write_whole(folder / MANIFEST, text.encode())
+    # A file name that is not UTF-8 has lone surrogates, which JSON writes as \\uDCxx.
+    return write_whole(folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str, Any]) -> Path:

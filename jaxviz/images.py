@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ._checks import InputError
-from ._typing import Pixels
+from ._typing import Fitted, Pixels
 
 Source: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray"
 
@@ -69,7 +69,7 @@ class Preprocessing:
         scaled = pixels.astype(np.float32) / np.float32(self.divisor)
         return (scaled - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
 
-    def denormalize(self, images: Any) -> Pixels:
+    def denormalize(self, images: Any) -> np.ndarray:
         """Turn normalized images (..., 3) back into uint8 RGB for showing."""
         values = np.asarray(images) * np.array(self.std) + np.array(self.mean)
         return np.rint(np.clip(values * self.divisor, 0, 255)).astype(np.uint8)
@@ -82,7 +82,7 @@ class Preprocessing:
         rows, cols = height / new_height, width / new_width
         return Placement(top * rows, left * cols, rows, cols, height, width)
 
-    def fit(self, pixels: Pixels) -> Pixels:
+    def fit(self, pixels: Pixels) -> Fitted:
         """Resize and crop an RGB picture to uint8 (crop, crop, 3)."""
         height, width = pixels.shape[:2]
         short = min(height, width)
@@ -108,29 +108,33 @@ def decode(source: Source) -> Pixels:
     name = describe(source)
     if isinstance(source, np.ndarray):
         return _decode_array(source, name)
-    if isinstance(source, Image.Image):
-        return _decode_image(source, name)
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike | Image.Image):
         raise InputError(f"picture: expected a path, a PIL image or uint8 array, got {name}")
-    path = Path(source)
+    if not isinstance(source, Image.Image):
+        _check_file(Path(source))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
+            if isinstance(source, Image.Image):
+                return _decode_image(source, name)
+            with Image.open(source) as image:
+                return _decode_image(image, name)
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not a picture in a format that Pillow reads") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{name}: has more than {MAX_PIXELS} pixels") from None
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise anything on damaged files
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{name}: damaged picture ({reason})") from None
+
+
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
-            with Image.open(path) as image:
-                return _decode_image(image, name)
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not a picture in a format that Pillow reads") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{path}: has more than {MAX_PIXELS} pixels") from None
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise anything on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: damaged picture ({reason})") from None
 
 
 def describe(source: Any) -> str:
@@ -221,14 +225,14 @@ class Loaded(NamedTuple):
 def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> Loaded:
     """Read and fit pictures in threads, in order; unreadable ones are listed, not fatal."""
 
-    def read(path: Path) -> tuple[Path, Pixels, Placement] | Skipped:
+    def read(path: Path) -> tuple[Path, Fitted, Placement] | Skipped:
         try:
             pixels = decode(path)
         except InputError as error:
             return Skipped(str(path), str(error).removeprefix(f"{path}: "))
         return path, preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2])
 
-    read_ones: list[tuple[Path, Pixels, Placement]] = []
+    read_ones: list[tuple[Path, Fitted, Placement]] = []
     skipped: list[Skipped] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for result in pool.map(read, paths):

@@ -5,9 +5,11 @@ what is strong or hurts, purple its opposite (`PuOr`), which color-blind readers
 scales are symmetric about zero.
 """
 
+import contextlib
 import io
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, TwoS
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -48,10 +51,21 @@ class Row(NamedTuple):
 
 def png(figure: Figure) -> bytes:
     """Draw a figure as PNG bytes that carry our mark."""
-    FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": MARK}, facecolor="white")
+    with _canvas(figure):
+        figure.savefig(buffer, format="png", metadata={"Software": MARK}, facecolor="white")
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _canvas(figure: Figure) -> Iterator[FigureCanvasAgg]:
+    """Make a figure ready to draw, whatever the file names in its texts hold."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # $ begins no formula
+        text.set_text(text.get_text().encode(errors="backslashreplace").decode())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for the letter
+        yield FigureCanvasAgg(figure)
 
 
 def stacked_png(figures: Sequence[Figure]) -> bytes:
@@ -146,7 +160,8 @@ def montage(
 
 def _rule_after(figure: Figure, grid: Any) -> None:
     """Draw a thin vertical line between the first and second column of tiles."""
-    FigureCanvasAgg(figure).draw()
+    with _canvas(figure) as canvas:
+        canvas.draw()
     if grid.shape[1] < 3:
         return
     first, second = grid[0, 1].get_position(), grid[0, 2].get_position()

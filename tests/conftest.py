@@ -1,6 +1,91 @@
-"""Shared set-up: examples are drawn the same way in every run."""
+"""Fixtures and settings for all tests: annotations are checked as the code runs."""
 
+import sys
+from pathlib import Path
+
+import jaxtyping
+import pytest
 from hypothesis import settings
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40)
-settings.load_profile("repeatable")
+# Before anything imports the package: every annotated function checks its arguments and results.
+# As in every type checker, an int will do for a float.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+hook = jaxtyping.install_import_hook("jaxviz", CHECKER)
+
+settings.register_profile("jaxviz", derandomize=True, deadline=None, database=None, max_examples=40)
+settings.load_profile("jaxviz")
+
+ROOT = Path(__file__).resolve().parents[1]
+collect_ignore = ["oracles"]  # scripts, some of which need torch
+
+
+@pytest.fixture
+def unchecked():
+    """Turn the annotations' checks off, to see what a caller without them is told."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    """The folder of example photographs."""
+    return ROOT / "examples" / "images"
+
+
+@pytest.fixture(scope="session")
+def alexnet():
+    """AlexNet as shipped: conv1 to pool5."""
+    import jaxviz
+
+    return jaxviz.load("alexnet")
+
+
+@pytest.fixture(scope="session")
+def squeezenet():
+    """SqueezeNet as shipped: complete."""
+    import jaxviz
+
+    return jaxviz.load("squeezenet")
+
+
+@pytest.fixture(scope="session")
+def weights_files(tmp_path_factory):
+    """Weights by name; the complete AlexNet is made once, with random dense layers."""
+    from oracles.complete_alexnet import write
+
+    shipped = ROOT / "weights"
+    complete = tmp_path_factory.mktemp("complete") / "complete.safetensors"
+    yield {
+        "alexnet": shipped / "alexnet.safetensors",
+        "squeezenet": shipped / "squeezenet.safetensors",
+        "alexnet_complete": write(shipped / "alexnet.safetensors", complete),
+    }
+    complete.unlink()  # 244 MB
+
+
+@pytest.fixture(scope="session")
+def complete_alexnet(weights_files):
+    """AlexNet with fc6, fc7 and fc8, whose numbers are random."""
+    import jaxviz
+
+    return jaxviz.load("alexnet", weights=weights_files["alexnet_complete"])
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command line in this process: command("filters", ...) -> (exit code, out, err)."""
+
+    def run(*arguments):
+        from jaxviz.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["jaxviz", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

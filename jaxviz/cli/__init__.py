@@ -34,17 +34,21 @@ def main() -> None:
     except InputError as error:
         print(f"jaxviz: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:  # what the file system refuses: a name too long, no permission
+        print(f"jaxviz: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("jaxviz: interrupted; nothing was written half", file=sys.stderr)
         raise SystemExit(130) from None
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         from .. import __version__
 
         print(f"jaxviz {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

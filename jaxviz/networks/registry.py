@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +82,7 @@ class Network(NamedTuple):
             raise InputError(f"layer: no convolution {layer!r}; valid: {', '.join(in_order)}")
         return kernels[layer]
 
-    def label(self, index: int) -> str:
+    def label(self, index: SupportsIndex) -> str:
         """The first name of a class, as captions show it."""
         return self.labels[index].split(",")[0]
 
@@ -91,7 +91,7 @@ class Network(NamedTuple):
         if not self.labels:
             raise InputError(f"target: {self.apply.note or self.name + ' has no classes'}")
         text = str(target).strip()
-        if text.lstrip("-").isdigit():
+        if text.removeprefix("-").isdecimal():
             if not 0 <= int(text) < len(self.labels):
                 raise InputError(f"target: class {text} is not from 0 to {len(self.labels) - 1}")
             return int(text)
@@ -241,10 +241,10 @@ def load(name: str, *, weights: str | os.PathLike[str] | None = None) -> Network
 
     params = jax.tree.map(jnp.asarray, nested(file.tensors))
     provenance = {
+        **file.metadata,
         "network": name,
         "weights": path.name,
         "sha256": file.sha256,
-        **file.metadata,
         "preprocessing": dataclasses.asdict(spec.preprocessing),
     }
     labels = class_names() if spec.logits else ()

@@ -1,7 +1,7 @@
 """An exhibit: a figure, the numbers behind it, and what to say of it."""
 
 import platform
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import jax
 import numpy as np
@@ -48,6 +48,6 @@ def shown(network: Network, pixels: np.ndarray) -> Any:
     return network.spec.preprocessing.normalize(jax.numpy.asarray(pixels))
 
 
-def number(value: float) -> str:
+def number(value: SupportsFloat) -> str:
     """A number as captions show it: three digits that matter."""
     return f"{float(value):.3g}"

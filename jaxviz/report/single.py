@@ -101,10 +101,10 @@ def fill_value(text: str, network: Network, pixels: np.ndarray) -> Any:
         blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(10))
         return normalize(np.asarray(blurred))
     try:
-        color = ImageColor.getrgb(text)[:3]
-    except ValueError:
+        color = np.array(ImageColor.getrgb(text)[:3], np.uint8)
+    except (ValueError, OverflowError):  # the latter for rgb(300, 0, 0)
         raise InputError(f"fill: unknown {text!r}; valid: {FILLS}") from None
-    return normalize(np.array(color, np.uint8))
+    return normalize(color)
 
 
 def top_classes(network: Network, pixels: np.ndarray, *, k: int = 5) -> list[tuple[int, float]]:
@@ -136,7 +136,7 @@ def target_score(
         target = f"{layer}:{int(maps.sum(axis=(0, 1, 2)).argmax())}"
     if target is not None and ":" in target:
         layer, _, channel = target.rpartition(":")
-        if not channel.isdigit():
+        if not channel.isdecimal():
             raise InputError(f"target: expected LAYER:CHANNEL, got {target!r}")
         return feature_map(layer, int(channel)), target, "drop of the map's sum"
     index = top_classes(network, pixels, k=1)[0][0] if target is None else None
@@ -170,8 +170,8 @@ def occlusion(
         )  # fmt: skip
         baseline, heatmap = float(result.baseline[0]), np.asarray(result.heatmap[0])
         row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
-        said = f"{np.exp(baseline):.2f}" if kind == "log-probability" else number(baseline)
-        said = number(baseline) if ":" in name else said
+        is_class = kind == "log-probability" and ":" not in name
+        said = f"{np.exp(baseline):.2f}" if is_class else number(baseline)
         caption = f"{picture.name}: {name}, {said}"
         rows.append(render.Heatmap(picture.pixels, heatmap, caption, (window, window)))
         facts.append((picture.name, f"{name} {said}; hottest at row {row}, col {col}"))

@@ -126,7 +126,7 @@ def write_tour(
         count=len(many.paths), window=_WINDOW, stride=_STRIDE,
     )  # fmt: skip
     write_manifest(folder, record)
-    return write_whole(folder / "index.html", text.encode()), own.skipped
+    return write_whole(folder / "index.html", text.encode(errors="backslashreplace")), own.skipped
 
 
 def _template() -> jinja2.Template:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .._checks import InputError, unknown
 from .planning import windows_of
 from .tape import Constant, Tape, record
 
@@ -64,7 +65,7 @@ def receptive_field(
 
     apply: (params, images (batch, H, W, C)) -> activations by layer, (batch, h, w, channel).
     image_shape: (H, W, C).
-    layer: a key of the outputs. Raises ValueError if there is none of that name.
+    layer: a key of the outputs. Raises `InputError` if there is none of that name.
 
     Where paths of different reach meet, the field is the box around all of them; where they meet at
     different strides, or an operation has no rule, it is the whole image.
@@ -83,7 +84,7 @@ def receptive_field(
     def activations(images: Array) -> Array:
         outputs = apply(params, images)
         if layer not in outputs:
-            raise ValueError(f"unknown layer {layer!r}; the layers are {', '.join(outputs)}")
+            raise InputError(f"layer: {unknown(layer, list(outputs), most=80)}")
         return outputs[layer]
 
     tape = record(activations, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).tape

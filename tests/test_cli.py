@@ -1,0 +1,251 @@
+"""Each command writes its picture and its numbers; each mistake is one line and exit code 2."""
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+import jaxviz
+from jaxviz.networks.registry import shipped_file
+from jaxviz.networks.weights import save_weights
+
+QUICK = ("--window", 76, "--stride", 76)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two labeled folders of two small pictures each."""
+    root = tmp_path_factory.mktemp("pictures")
+    draw = np.random.default_rng(0)
+    for name in ("a/one.png", "a/two.png", "b/three.png", "b/four.png"):
+        file = root / name
+        file.parent.mkdir(exist_ok=True)
+        coarse = Image.fromarray(draw.integers(0, 255, (6, 8, 3), np.uint8))
+        coarse.resize((120, 90)).save(file)
+    return root
+
+
+@pytest.fixture
+def picture(folder):
+    return folder / "a" / "one.png"
+
+
+def check_results(png, network, options, arrays):
+    with Image.open(png) as image:
+        image.load()
+        assert min(image.size) > 50
+        assert image.info["Software"] == "jaxviz"
+    with np.load(png.with_suffix(".npz"), allow_pickle=False) as found:
+        record = json.loads(str(found["jaxviz"]))
+        assert set(found) == {"jaxviz", *arrays}
+        assert all(found[name].size for name in arrays)
+    assert record["sha256"] == shipped_file(network)[1]
+    assert record["network"] == network
+    assert record["preprocessing"]["crop"] == {"alexnet": 224, "squeezenet": 227}[network]
+    assert record["jaxviz"] == jaxviz.__version__
+    assert record["options"] == record["options"] | options
+    return record
+
+
+def run_all(command, png, *arguments):
+    code, out, err = command(*arguments, "--output", png, "--save-arrays")
+    assert (code, err) == (0, "")
+    assert str(png) in out or str(png.parent) in out
+    return out
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "over our own"])
+def test_filters(again, command, tmp_path):
+    png = tmp_path / "new" / "filters.png"
+    for _ in range(1 + again):
+        run_all(command, png, "filters", "--top", 3, "--layer", "conv1", "--layer", "conv2")
+    options = {"layer": ["conv1", "conv2"], "top": 3}
+    check_results(png, "alexnet", options, ["conv1.filters", "conv2.slices"])
+    assert sorted(path.name for path in png.parent.iterdir()) == ["filters.npz", "filters.png"]
+
+
+def test_activations(command, tmp_path, picture):
+    png = tmp_path / "maps.png"
+    out = run_all(command, png, "activations", picture, "--channel", 7, "--layer", "conv3")
+    assert "99 x 99 pixels" in out  # what one unit of conv3 sees
+    options = {"picture": str(picture), "channel": [7], "layer": ["conv3"]}
+    check_results(png, "alexnet", options, ["conv3.maps"])
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"fill": "blur", "score": "logit", "target": "tabby"}, {"target": "pool1:3"}]
+)
+def test_occlude(options, command, tmp_path, picture):
+    png = tmp_path / "hot.png"
+    given = [f"--{name}={value}" for name, value in options.items()]
+    run_all(command, png, "occlude", picture, *QUICK, *given)
+    wanted = {"window": 76, "stride": 76, "fill": "mean", **options}
+    arrays = ["scores", "baseline", "heatmap", "coverage"]
+    check_results(png, "squeezenet", wanted, arrays)
+    with np.load(png.with_suffix(".npz")) as found:
+        assert found["scores"].shape == (1, 3, 3)
+        assert found["heatmap"].shape == (1, 227, 227)
+
+
+def test_neighbors(command, tmp_path, folder):
+    png = tmp_path / "near.png"
+    out = run_all(command, png, "neighbors", folder, "--layer", "pool2", "--top", 2)
+    assert "same kind by raw pixels" in out
+    kinds = [f"{m}.{f}" for m in ("cosine", "euclidean", "raw_pixels") for f in ("distances",)]
+    kinds += [name.replace("distances", "indices") for name in kinds]
+    options = {"layer": "pool2", "top": 2}
+    check_results(png, "alexnet", options, ["features", "paths", *kinds])
+
+
+def test_patches(command, tmp_path, folder):
+    output = tmp_path / "patches"
+    arguments = ("patches", folder, "--layer", "conv2", "--top", 2, "--channel", 5, "--channel", 9)
+    code, _, err = command(*arguments, "--output", output, "--save-arrays")
+    assert (code, err) == (0, "")
+    fields = ["values", "images", "rows", "cols"]
+    check_results(output / "conv2.png", "alexnet", {}, [f"conv2.{field}" for field in fields])
+    manifest = json.loads((output / "jaxviz.json").read_text("utf-8"))
+    assert manifest["provenance"]["sha256"] == shipped_file("alexnet")[1]
+    assert [(p["channel"], p["rank"]) for p in manifest["patches"]] == [
+        (5, 0),
+        (5, 1),
+        (9, 0),
+        (9, 1),
+    ]
+    for patch in manifest["patches"]:
+        top, left, bottom, right = patch["picture_box"]
+        assert 0 <= top <= bottom <= 90
+        assert 0 <= left <= right <= 120
+
+
+def test_weights_list_names_what_is_shipped(command):
+    code, out, err = command("weights", "list")
+    assert (code, err) == (0, "")
+    for name in jaxviz.networks():
+        assert shipped_file(name)[1] in out
+    assert "BSD-3-Clause" in out
+
+
+def test_version(command):
+    assert command("--version") == (0, f"jaxviz {jaxviz.__version__}\n", "")
+
+
+@pytest.fixture
+def spoiled(tmp_path, picture):
+    """Files to stumble over."""
+    data = picture.read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("RGB", (3, 3)).save(tmp_path / "photo.png")
+    np.savez(tmp_path / "mine.npz", x=1)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    (tmp_path / "hollow").mkdir()
+    weights, _ = shipped_file("squeezenet")
+    (tmp_path / "broken.safetensors").write_bytes(weights.read_bytes()[:3000])
+    return tmp_path
+
+
+MISTAKES = {  # a part of the message: the command, with P a picture, F a folder, T spoiled files
+    "unknown name 'vgg'": "occlude P --network vgg",
+    "unknown name 'conv9'": "activations P --layer conv9",
+    "no convolution 'pool1'": "filters --layer pool1",
+    "has no maps": "activations P --network squeezenet --layer pool10",
+    "expected 0 to 255": "activations P --layer conv5 --channel 256",
+    "channel: expected 0 to 191, got [-1]": "patches F --layer conv2 --channel=-1",
+    "no class is called 'unicorn'": "occlude P --target unicorn",
+    "134 or 517": "occlude P --target crane",
+    "not from 0 to 999": "occlude P --target 1000",
+    "no class is called '²'": "occlude P --target ²",
+    "no class is called '--5'": "occlude P --target=--5",
+    "expected LAYER:CHANNEL": "occlude P --target pool1:x",
+    "channel: expected 0 to 63": "occlude P --target pool1:64",
+    "fc8 (and so its classes) are not shipped": "occlude P --network alexnet --target tabby",
+    "fill: unknown 'plaid'": "occlude P --fill plaid",
+    "fill: unknown 'rgb(300,0,0)'": "occlude P --fill rgb(300,0,0)",
+    "score: unknown 'loss'": "occlude P --score loss",
+    "is larger than the image": "occlude P --window 228",
+    "larger than the window": "occlude P --window 8 --stride 9",
+    "no such file": "activations T/absent.png",
+    "is a folder": "activations F",
+    "damaged picture": "activations T/cut.png",
+    "not a picture": "occlude T/text.png",
+    "no pictures in this folder": "neighbors T/hollow",
+    "no such file or folder": "patches T/absent",
+    "at least two pictures": "neighbors T/photo.png",
+    "none could be read": "neighbors T/cut.png",
+    "ends in .png, got T/x.pdf": "filters --output T/x.pdf",
+    "photo.png: exists and was not made by jaxviz": "filters --output T/photo.png",
+    "mine.npz: exists": "filters --output T/mine.png --save-arrays",
+    "not a folder": "filters --output T/photo.png/x.png",
+    "full: is not empty": "patches F --output T/full",
+    "photo.png: is a file": "patches F --output T/photo.png",
+    "full: is not empty and": "tour P --output T/full",
+    "File name too long": f"activations T/{'x' * 300}.png",
+    f"{'y' * 300}.png: ": f"filters --output T/{'y' * 300}.png",
+    "broken.safetensors: not a valid": "occlude P --weights T/broken.safetensors",
+    "absent.safetensors: no such": "filters --weights T/absent.safetensors",
+    "jaxviz: weights: ": "filters --weights F",
+}
+
+
+@pytest.mark.parametrize("said", MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    said, command, folder, picture, spoiled, monkeypatch
+):
+    def place(text):
+        text = re.sub(r"(?<![\w.])T/", f"{spoiled}/", text)
+        return {"P": str(picture), "F": str(folder)}.get(text, text)
+
+    monkeypatch.chdir(spoiled)  # where outputs go that were not named
+
+    def state():
+        return {p: p.is_file() and p.read_bytes() for p in spoiled.rglob("*")}
+
+    before = state()
+    code, _, err = command(*map(place, MISTAKES[said].split()))
+    assert code == 2
+    assert err.startswith("jaxviz: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert re.sub(r"(?<![\w.])T/", f"{spoiled}/", said) in err
+    assert state() == before
+
+
+def test_unreadable_pictures_of_a_folder_are_named_and_left_out(command, spoiled, picture):
+    (spoiled / "second.png").write_bytes(picture.read_bytes())
+    png = spoiled / "out" / "x.png"
+    code, out, err = command("neighbors", spoiled, "--layer", "pool2", "-o", png)
+    assert code == 0
+    assert "pictures: 2" in out
+    skipped = sorted(line.split(":")[0] for line in err.splitlines())
+    assert skipped == [f"skipped {spoiled / name}" for name in ("cut.png", "text.png")]
+
+
+ODD_NAMES = ["$\\foo{$.png", "<b>&amp;.png", "猫.png", os.fsdecode(b"caf\xe9.png"), "a\nb.png"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_any_file_name_will_do(name, command, tmp_path, picture):
+    (tmp_path / name).write_bytes(picture.read_bytes())
+    png = tmp_path / "out" / "x.png"
+    code, _, err = command("activations", tmp_path / name, "--layer", "conv1", "-o", png)
+    assert (code, err) == (0, "")
+    with Image.open(png) as image:
+        assert image.info["Software"] == "jaxviz"
+
+
+def test_weights_of_ones_own_are_recorded(command, tmp_path, picture):
+    tensors = load_file(shipped_file("squeezenet")[0])
+    own = save_weights(tmp_path / "own.safetensors", tensors, {})
+    png = tmp_path / "x.png"
+    arguments = ("occlude", picture, *QUICK, "--weights", own, "-o", png, "--save-arrays")
+    assert command(*arguments)[0] == 0
+    with np.load(tmp_path / "x.npz") as found:
+        record = json.loads(str(found["jaxviz"]))
+    assert record["weights"] == "own.safetensors"
+    assert record["sha256"] not in (shipped_file(name)[1] for name in jaxviz.networks())

@@ -1,0 +1,88 @@
+"""Every layer of our networks agrees with torch: with stored values, and live where torch is."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT
+from tolerances import assert_close, distance, tolerance
+
+import jaxviz
+
+GOLDEN = ROOT / "tests" / "golden"
+PHOTOGRAPHS = ("cat/chelsea.png", "food/coffee.png")
+
+
+def outputs_of(network, picture):
+    images = network.preprocess([picture])
+    layers = list(network.layers())
+    with jax.default_matmul_precision("highest"):
+        return jaxviz.activation_maps(network.apply, network.params, images, layers=layers)
+
+
+def network_named(name, request):
+    fixture = "complete_alexnet" if name == "alexnet_complete" else name
+    return request.getfixturevalue(fixture)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet", "alexnet_complete"])
+def test_every_layer_agrees_with_the_stored_values_of_torch(name, request):
+    network = network_named(name, request)
+    with np.load(GOLDEN / f"{name}.npz") as golden:
+        made = json.loads(str(golden["made"]))
+        ours = outputs_of(network, ROOT / made["picture"])
+        assert list(ours) == made["layers"]
+        for layer, value in ours.items():
+            value = np.asarray(value)
+            assert value.shape == tuple(golden[f"{layer}.shape"]), layer
+            wanted = golden[f"{layer}.value"]
+            sample = value.ravel()[golden[f"{layer}.position"]]
+            assert np.count_nonzero(wanted) >= 16, layer
+            assert distance(sample, wanted) <= tolerance().rtol, layer
+            assert_close(sample, wanted)
+            mean, norm = (float(golden[f"{layer}.{key}"]) for key in ("mean", "norm"))
+            assert np.linalg.norm(value.astype(np.float64)) == pytest.approx(norm, rel=1e-4), layer
+            # A mean of signed values may lie near zero, so it is measured by the typical value.
+            typical = norm / np.sqrt(value.size)
+            assert abs(value.mean(dtype=np.float64) - mean) <= 1e-4 * typical, layer
+
+
+@pytest.mark.parametrize("picture", PHOTOGRAPHS)
+@pytest.mark.parametrize("name", ["alexnet_complete", "squeezenet"])
+def test_every_layer_agrees_with_torch_itself(name, picture, photographs, request):
+    pytest.importorskip("torch")
+    from oracles import torch_networks
+
+    network = network_named(name, request)
+    short = network.name
+    file = request.getfixturevalue("weights_files")[name]
+    image = torch_networks.photograph(photographs / picture, short)
+    theirs = getattr(torch_networks, short)(file, image)
+    ours = outputs_of(network, photographs / picture)
+    assert list(ours) == list(theirs)
+    for layer, value in theirs.items():
+        assert distance(ours[layer], torch_networks.as_ours(value)) <= tolerance().rtol, layer
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet"])
+def test_preprocessing_equals_an_independent_one(name, photographs, request):
+    pytest.importorskip("torch")
+    from oracles import torch_networks
+
+    network = request.getfixturevalue(name)
+    for picture in sorted(photographs.glob("*/*"))[::6]:
+        theirs = torch_networks.as_ours(torch_networks.photograph(picture, name))
+        assert_close(network.preprocess([picture]), theirs)
+
+
+def test_rows_of_fc6_are_in_row_col_channel_order(complete_alexnet, photographs):
+    images = complete_alexnet.preprocess([photographs / PHOTOGRAPHS[0]])
+    layers = ("pool5", "fc6")
+    maps = jaxviz.activation_maps(
+        complete_alexnet.apply, complete_alexnet.params, images, layers=layers
+    )
+    dense = complete_alexnet.params["fc6"]
+    kernel = np.asarray(dense["kernel"]).reshape(6, 6, 256, 4096)
+    by_place = np.einsum("brcd,rcdo->bo", maps["pool5"], kernel, optimize=True) + dense["bias"]
+    assert distance(maps["fc6"], np.maximum(by_place, 0)) <= tolerance().rtol
