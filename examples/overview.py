@@ -3,7 +3,8 @@
     python examples/overview.py -o overview.png
 
 Everything in it is computed here: AlexNet's filters, neighbors, maps and patches, and what mattered
-for SqueezeNet's answer.
+for SqueezeNet's answer. Look at the fourth row: the strongest channel of the astronaut's picture
+fires on faces.
 """
 
 import argparse

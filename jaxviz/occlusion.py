@@ -3,16 +3,17 @@
 Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2, fig. 7.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jax.typing import ArrayLike
 
 from ._checks import InputError, choice, count, image_batch, pair
 from ._compilation import compiled
-from ._typing import Apply, Array, Images, Params, Score
+from ._typing import Apply, Images, Params, Score
 
 METHODS = ("full",)
 
@@ -55,7 +56,7 @@ def occlusion_map(
     score: Score,
     window: int | tuple[int, int],
     stride: int | tuple[int, int],
-    fill: float | Float[Array, " channel"] | Float[Array, "height width channel"],
+    fill: ArrayLike | Sequence[float],
     method: str = "full",
     chunk_size: int = 32,
 ) -> OcclusionMap:
@@ -98,9 +99,10 @@ def occlusion_map(
         raise InputError(f"stride: {stride} is larger than the window {window}; pixels are missed")
     shape = images.shape[1:]
     rows, cols = (window_starts(shape[i], window[i], stride[i]) for i in (0, 1))
-    if jnp.shape(fill) not in ((), shape[2:], shape):
+    filling = jnp.asarray(fill, images.dtype)
+    if filling.shape not in ((), shape[2:], shape):
         raise InputError(
-            f"fill: expected a number, {shape[2:]} or {shape}, got shape {jnp.shape(fill)}"
+            f"fill: expected a number, {shape[2:]} or {shape}, got shape {filling.shape}"
         )
     _check_score(apply, params, images, score)
 
@@ -109,7 +111,7 @@ def occlusion_map(
     scores = _full(
         params,
         images,
-        jnp.asarray(fill, images.dtype),
+        filling,
         apply=apply,
         score=score,
         window=window,

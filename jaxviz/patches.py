@@ -40,7 +40,7 @@ class TopPatches(NamedTuple):
 def top_patches(
     apply: Apply,
     params: Params,
-    batches: Iterable[Images],
+    batches: Iterable[Array],  # each like Images; the last one may be smaller
     *,
     layers: str | Sequence[str],
     k: int = 9,

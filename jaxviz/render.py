@@ -25,6 +25,7 @@ from matplotlib.text import Text
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ._typing import Array
 from .files import MARK, write_whole
 
 SIGNED = "PuOr_r"
@@ -193,8 +194,8 @@ def map_extent(field: Any, shape: tuple[int, ...]) -> Extent:
 
 
 def overlays(
-    pictures: Sequence[Any],
-    maps: Sequence[Any],
+    pictures: Sequence[Any] | Array,
+    maps: Sequence[Any] | Array,
     captions: Sequence[str],
     extents: Sequence[Extent],
     *,

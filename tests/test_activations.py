@@ -106,6 +106,7 @@ def test_logits_sorted_away_by_jit_are_not_guessed():
         (np.ones((1, 6, 5, 2), np.float32), [], "at least one"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_in_one_line(small, images, layers, said):
     apply, params, _ = small
     with pytest.raises(InputError, match=said) as caught:

@@ -64,6 +64,7 @@ def test_first_filters_of_alexnet_are_color_pictures():
         ((3, 3, 3, 8), {"scaling": "auto"}, "symmetric"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_in_one_line(shape, options, said):
     with pytest.raises(InputError, match=said) as caught:
         filter_tiles(np.zeros(shape, np.float32), **options)

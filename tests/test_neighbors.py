@@ -85,6 +85,7 @@ def test_agreement_counts_neighbors_of_the_same_label():
         ((2, 3), (4, 3), {"k": 1, "metric": "manhattan"}, "cosine, euclidean"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_in_one_line(queries, database, options, said):
     with pytest.raises(InputError, match=said) as caught:
         nearest_neighbors(np.ones(queries, np.float32), np.ones(database, np.float32), **options)

@@ -155,6 +155,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_in_one_line(name):
     options, said = BAD[name]
     how = {"score": first, "window": 2, "stride": 2, "fill": 0.0} | options

