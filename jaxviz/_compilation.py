@@ -27,6 +27,11 @@ def compiler_options() -> dict[str, str] | None:
     return COMPILER_OPTIONS
 
 
+def _inside_a_trace() -> bool:
+    """Say whether whatever is computed now becomes part of a traced function."""
+    return isinstance(jax.lax.full((), 0), jax.core.Tracer)
+
+
 def compiled(
     function: Callable[..., Any], *, static_argnames: Iterable[str] = ()
 ) -> Callable[..., Any]:
@@ -40,8 +45,6 @@ def compiled(
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        leaves = jax.tree.leaves((args, kwargs))
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        return (plain if traced else outermost())(*args, **kwargs)
+        return (plain if _inside_a_trace() else outermost())(*args, **kwargs)
 
     return call

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from .incremental import Positions
-from .planning import boxes, groups, multiply_adds, plan
+from .planning import groups, multiply_adds
 from .tape import record
 
 
@@ -39,14 +39,15 @@ class Explanation(NamedTuple):
     share: float
 
     def __str__(self) -> str:
-        lines = [f"{sum(self.group_sizes)} positions in {len(self.group_sizes)} groups"]
+        sizes = " + ".join(map(str, self.group_sizes))
+        lines = [f"{sum(self.group_sizes)} positions, grouped as {sizes}"]
         for step in self.steps:
             if step.multiply_adds or step.reason:
-                sizes = sorted({"x".join(map(str, box)) for box in step.boxes}) or ["clean"]
+                shapes = sorted({"x".join(map(str, box)) for box in step.boxes}) or ["clean"]
                 lines.append(
                     f"{step.name:<22} {'x'.join(map(str, step.shape)):<16} "
                     f"{step.multiply_adds / 1e6:10.1f} M  {step.share:4.0%}  "
-                    f"{', '.join(sizes)}{step.reason and '  whole: ' + step.reason}"
+                    f"{', '.join(shapes)}{step.reason and '  whole: ' + step.reason}"
                 )
         lines.append(f"multiply-adds computed: {self.share:.0%} of whole passes")
         return "\n".join(lines)
@@ -62,37 +63,44 @@ def explain(
 ) -> Explanation:
     """What `windowed_outputs` does with `fun`, images of shape (H, W, C), and these boxes.
 
+    >>> mix = jnp.ones((3, 5))
     >>> def fun(x):
-    ...     return jnp.sort(x[:, ::2].mean((1, 2)))
-    >>> print(explain(fun, (8, 8, 3), [0, 4], [0, 4], window=(2, 2)))
-    2 positions in 1 groups
-    multiply-adds computed: 0% of whole passes
+    ...     return jnp.sort(x @ mix, axis=1)
+    >>> report = explain(fun, (8, 8, 3), [0, 4], [0, 4], window=(2, 2))
+    >>> [(step.name, step.boxes, step.reason) for step in report.steps]
+    [('dot_general', ((1, 2, 2, 5),), ''), ('sort', ((1, 8, 8, 5),), 'no rule for sort')]
+    >>> report.share
+    0.0625
     """
     tape = record(fun, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).tape
     region = Positions(tuple(tops), tuple(lefts), window).region(image_shape[-1])
-    walk = plan(tape, {tape.inputs[-1]: region})
-    rows = groups(tape, walk.regions, len(tops))
-    outlines = [boxes(tape, walk.regions, index) for index in rows]
+    found = groups(tape, {tape.inputs[-1]: region}, len(tops))
     steps = []
-    for step, windows in zip(tape.steps, walk.windows, strict=True):
-        shape = step.output_avals[0].shape
-        slot = step.outputs[0]
-        sizes = tuple(outline[slot].sizes for outline in outlines) if windows is not None else ()
+    for i, step in enumerate(tape.steps):
+        shape, slot = step.output_avals[0].shape, step.outputs[0]
+        active = [group for group in found if group.plan.windows[i] is not None]
         total = multiply_adds(step, shape)
-        computed = sum(
-            len(index) * multiply_adds(step, box) for index, box in zip(rows, sizes, strict=False)
+        done = sum(
+            len(group.positions) * multiply_adds(step, group.boxes[slot].sizes) for group in active
         )
-        share = computed / (total * len(tops)) if total else float(bool(sizes))
-        whole_before = all(
-            outline[s].sizes == tape.avals[s].shape
-            for outline in outlines
-            for s in step.inputs
-            if isinstance(s, int) and s in outline
-        )
-        reason = windows if isinstance(windows, str) and not whole_before else ""
+        share = done / (total * len(tops)) if total else float(bool(active))
+        reasons = [
+            windows
+            for group in active
+            if isinstance(windows := group.plan.windows[i], str)
+            and any(
+                group.boxes[operand].sizes != tape.avals[operand].shape
+                for operand in step.inputs
+                if isinstance(operand, int) and operand in group.boxes
+            )
+        ]
+        sizes = tuple(group.boxes[slot].sizes for group in active)
+        reason = reasons[0] if reasons else ""
         steps.append(ExplainedStep(step.name, shape, sizes, total, share, reason))
     everything = math.fsum(step.multiply_adds for step in steps)
     computed = math.fsum(step.multiply_adds * step.share for step in steps)
     return Explanation(
-        tuple(steps), tuple(map(len, rows)), computed / everything if everything else 0.0
+        tuple(steps),
+        tuple(len(group.positions) for group in found),
+        computed / everything if everything else 0.0,
     )

@@ -18,14 +18,14 @@ import numpy as np
 from jax import Array, lax
 
 from .._compilation import compiled
-from .planning import Plan, boxes, groups, plan
+from .planning import Group, groups, schedule
 from .rules import RULES
-from .tape import Constant, Step, Tape, read_slot, record
+from .tape import Constant, Slot, Step, Tape, read_slot, record
 from .windows import Box, Region, Value, cut, needed, read, whole
 
 
 class WindowedOutputs(NamedTuple):
-    """clean: the outputs of the image as it is; outputs: the same with an axis of positions first."""
+    """clean: the outputs of the image itself; outputs: the same with an axis of positions first."""
 
     clean: Any
     outputs: Any
@@ -74,7 +74,7 @@ def windowed_outputs(
     """
     image = jnp.asarray(image)
     positions = Positions(
-        tuple(int(top) for top in tops), tuple(int(left) for left in lefts), tuple(window)
+        tuple(int(top) for top in tops), tuple(int(left) for left in lefts), (window[0], window[1])
     )
     recording = record(fun, jax.ShapeDtypeStruct((1, *image.shape), image.dtype))
     clean, outputs = _evaluate(
@@ -102,73 +102,94 @@ def _evaluate_positions(
     image_slot = tape.inputs[-1]
     count = len(positions.tops)
     region = positions.region(image.shape[-1])
-    walk = plan(tape, {image_slot: region})
     values = tape.evaluate([*constants, image[None]])
     clean = [jnp.asarray(read_slot(values, slot)) for slot in tape.outputs]
-    changed = [slot for slot in tape.outputs if slot in walk.regions]
     pasted = jnp.broadcast_to(fill, image.shape)[None]
-    parts, order = [], []
-    for rows in groups(tape, walk.regions, count):
-        size = _chunk_size(len(rows)) if chunk_size is None else min(chunk_size, len(rows))
-        num_chunks = -(-len(rows) // size)
-        index = np.minimum(np.arange(num_chunks * size), len(rows) - 1).reshape(num_chunks, size)
-        results = lax.map(
-            partial(_evaluate_chunk, tape, walk, boxes(tape, walk.regions, rows), values, pasted),
-            jnp.asarray(index, jnp.int32),
+    parts: list[list[Array]] = []
+    found = groups(tape, {image_slot: region}, len(positions.tops))
+    for group in found:
+        count = len(group.positions)
+        loop = schedule(tape, group, chunk_size)
+        walk = _Walk(tape, group, values, pasted, loop.tail)
+        shape = loop.outer, loop.num_chunks, loop.chunk
+        index = np.minimum(np.arange(np.prod(shape)), count - 1).reshape(shape)
+        changed = lax.map(walk.outputs, jnp.asarray(index, jnp.int32))
+        parts.append(
+            [
+                changed[i].reshape(-1, *value.shape)[:count]
+                if i in changed
+                else jnp.broadcast_to(value, (count, *value.shape))
+                for i, value in enumerate(clean)
+            ]
         )
-        parts.append([r.reshape(-1, *r.shape[2:])[: len(rows)] for r in results])
-        order.append(rows)
-    back = np.argsort(np.concatenate(order))
-    merged = {
-        slot: jnp.concatenate(pieces)[back] if len(pieces) > 1 else pieces[0]
-        for slot, *pieces in zip(changed, *parts, strict=True)
-    }
-    outputs = [
-        merged[slot] if slot in merged else jnp.broadcast_to(value, (count, *value.shape))
-        for slot, value in zip(tape.outputs, clean, strict=True)
-    ]
-    return clean, outputs
+    if len(parts) == 1:
+        return clean, parts[0]
+    back = np.argsort(np.concatenate([group.positions for group in found]))
+    return clean, [jnp.concatenate(pieces)[back] for pieces in zip(*parts, strict=True)]
 
 
 _evaluate = compiled(_evaluate_positions, static_argnames=("tape", "positions", "chunk_size"))
 
 
-def _chunk_size(count: int) -> int:
-    most = 64
-    return -(-count // -(-count // most))
+class _Walk(NamedTuple):
+    """The walk through the tape for one group of positions."""
 
+    tape: Tape
+    group: Group
+    values: Mapping[int, Any]
+    pasted: Array
+    tail: int
 
-def _evaluate_chunk(
-    tape: Tape,
-    walk: Plan,
-    outlines: Mapping[int, Box],
-    values: Mapping[int, Any],
-    pasted: Array,
-    chunk: Array,
-) -> list[Array]:
-    image_slot = tape.inputs[-1]
-    start, batched = cut(pasted, outlines[image_slot], chunk)
-    if not batched:
-        start = jnp.broadcast_to(start, (len(chunk), *start.shape))
-    contents: dict[int, Array] = {image_slot: start}
+    def outputs(self, chunks: Array) -> dict[int, Array]:
+        """The outputs that change, by place; `chunks` (num_chunks, chunk) are rows of the group."""
+        earlier = {slot for step in self.tape.steps[: self.tail] for slot in step.outputs}
+        later = [slot for step in self.tape.steps[self.tail :] for slot in step.inputs]
+        kept = [
+            slot
+            for slot in dict.fromkeys((*later, *self.tape.outputs))
+            if isinstance(slot, int)
+            and slot in self.group.boxes
+            and slot in {*earlier, self.tape.inputs[-1]}
+        ]
 
-    def value_of(slot: int | Constant) -> Value:
+        def head(chunk: Array) -> list[Array]:
+            contents = self.advance(self.start(chunk), slice(0, self.tail), chunk)
+            return [
+                read(self.value(slot, contents), self.everything(slot), chunk)[0] for slot in kept
+            ]
+
+        wholes = [w.reshape(-1, *w.shape[2:]) for w in lax.map(head, chunks)]
+        contents: dict[int, Array] = dict(zip(kept, wholes, strict=True))
+        contents = self.advance(contents, slice(self.tail, None), chunks.reshape(-1))
+        return {
+            i: contents[slot]
+            for i, slot in enumerate(self.tape.outputs)
+            if isinstance(slot, int) and slot in contents
+        }
+
+    def start(self, chunk: Array) -> dict[int, Array]:
+        image = self.tape.inputs[-1]
+        box, _ = cut(self.pasted, self.group.boxes[image], chunk)
+        return {image: jnp.broadcast_to(box, (len(chunk), *self.group.boxes[image].sizes))}
+
+    def everything(self, slot: int) -> Box:
+        return whole(self.tape.avals[slot].shape, len(self.group.boxes[slot].starts))
+
+    def value(self, slot: Slot, contents: Mapping[int, Array]) -> Value:
         if isinstance(slot, Constant) or slot not in contents:
-            return Value(read_slot(values, slot))
-        return Value(values[slot], contents[slot], outlines[slot])
+            return Value(read_slot(self.values, slot))
+        return Value(self.values[slot], contents[slot], self.group.boxes[slot])
 
-    for step, windows in zip(tape.steps, walk.windows, strict=True):
-        if windows is not None:
-            operands = [value_of(slot) for slot in step.inputs]
-            clean = [values[slot] for slot in step.outputs]
-            frames = [outlines[slot] for slot in step.outputs]
-            results = _evaluate_step(step, windows, operands, clean, frames, chunk)
-            contents.update(zip(step.outputs, results, strict=True))
-    return [
-        read(value_of(slot), whole(tape.avals[slot].shape, len(outlines[slot].starts)), chunk)[0]
-        for slot in tape.outputs
-        if slot in contents
-    ]
+    def advance(self, contents: dict[int, Array], part: slice, chunk: Array) -> dict[int, Array]:
+        """The contents after the steps in `part`."""
+        for step, windows in zip(self.tape.steps[part], self.group.plan.windows[part], strict=True):
+            if windows is not None:
+                operands = [self.value(slot, contents) for slot in step.inputs]
+                clean = [self.values[slot] for slot in step.outputs]
+                frames = [self.group.boxes[slot] for slot in step.outputs]
+                results = _evaluate_step(step, windows, operands, clean, frames, chunk)
+                contents.update(zip(step.outputs, results, strict=True))
+        return contents
 
 
 def _evaluate_step(
@@ -181,8 +202,14 @@ def _evaluate_step(
 ) -> list[Array]:
     count = len(outlines[0].starts)
     if isinstance(windows, str):
-        parts = [read(v, whole(jnp.shape(v.clean), count), chunk) for v in operands]
-        return _map_positions(step.bind, parts)
+        parts = [
+            (operand.clean, False)
+            if operand.box is None
+            else read(operand, whole(operand.clean.shape, count), chunk)
+            for operand in operands
+        ]
+        results: list[Array] = _map_positions(step.bind, parts)
+        return results
     rule, box = RULES[step.name], outlines[0]
     if rule.increment is not None:
         result = rule.increment(step, operands, clean[0], box, chunk)

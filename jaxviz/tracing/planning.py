@@ -1,19 +1,25 @@
 """What changes in each step of a tape, and positions grouped by how much does."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from . import rules_elementwise, rules_reduce, rules_shape, rules_window  # noqa: F401
 from .rules import RULES, Windows
-from .tape import Constant, Step, Tape
+from .tape import Slot, Step, Tape
 from .windows import Box, Region, bounding_box, reach, union, whole
 
-# A group of positions is split in two if that saves so many multiply-adds over the whole call: it
-# costs one more compiled program.
-_WORTH_A_PROGRAM = 1e10
+# A group of positions is split in two if that saves so many multiply-adds over the whole call, for
+# each step that has any: one more program must be compiled, in 0.05 s to 0.1 s a step.
+_WORTH_A_STEP = 1e9
 _MOST_GROUPS = 6
+
+# Positions evaluated at a time, and numbers held meanwhile (of float32: 256 MB).
+_MOST_CHUNK = 64
+_MOST_BLOCK = 256
+_MOST_NUMBERS = 1 << 26
 
 
 class Plan(NamedTuple):
@@ -41,24 +47,20 @@ def plan(tape: Tape, changed: Mapping[int, Region]) -> Plan:
     regions = dict(changed)
     all_windows: list[Windows | str | None] = []
     for step in tape.steps:
-        operands = [
-            i
+        operands = {
+            i: regions[slot]
             for i, slot in enumerate(step.inputs)
-            if not isinstance(slot, Constant) and slot in regions
-        ]
-        windows = windows_of(step, operands) if operands else None
+            if isinstance(slot, int) and slot in regions
+        }
+        windows = windows_of(step, list(operands)) if operands else None
         if isinstance(windows, str):
-            count = len(regions[step.inputs[operands[0]]].low)
+            count = len(operands[min(operands)].low)
             for slot, aval in zip(step.outputs, step.output_avals, strict=True):
                 box = whole(aval.shape, count)
                 regions[slot] = Region(box.starts, box.starts + np.array(aval.shape, int))
         elif windows is not None:
-            region = union(
-                [
-                    reach(windows[i] or (), regions[step.inputs[i]], step.output_avals[0].shape)
-                    for i in operands
-                ]
-            )
+            shape = step.output_avals[0].shape
+            region = union([reach(windows[i] or (), operands[i], shape) for i in operands])
             if region.is_empty:
                 windows = None
             else:
@@ -67,18 +69,32 @@ def plan(tape: Tape, changed: Mapping[int, Region]) -> Plan:
     return Plan(regions, tuple(all_windows))
 
 
-def boxes(tape: Tape, regions: Mapping[int, Region], rows: np.ndarray) -> dict[int, Box]:
-    return {
-        slot: bounding_box(region.rows(rows), tape.avals[slot].shape)
-        for slot, region in regions.items()
-    }
+class Group(NamedTuple):
+    """Positions whose boxes have common sizes: their indices, their plan, and the boxes by slot."""
+
+    positions: np.ndarray
+    plan: Plan
+    boxes: dict[int, Box]
 
 
-def multiply_adds(step: Step, sizes: tuple[int, ...]) -> int:
+def groups(tape: Tape, changed: Mapping[int, Region], count: int) -> list[Group]:
+    """All positions, in groups. In some a slot may be clean that changes in others."""
+    found = []
+    for index in _alike(tape, plan(tape, changed).regions, count):
+        own = plan(tape, {slot: region.rows(index) for slot, region in changed.items()})
+        boxes = {
+            slot: bounding_box(region, tape.avals[slot].shape)
+            for slot, region in own.regions.items()
+        }
+        found.append(Group(index, own, boxes))
+    return found
+
+
+def multiply_adds(step: Step, sizes: Sequence[int]) -> int:
     return RULES[step.name].multiply_adds(step, sizes) if step.name in RULES else 0
 
 
-def groups(tape: Tape, regions: Mapping[int, Region], count: int) -> list[np.ndarray]:
+def _alike(tape: Tape, regions: Mapping[int, Region], count: int) -> list[np.ndarray]:
     """Positions in groups of similar box sizes, so that each group's boxes can be small.
 
     At the borders boxes are cut off, and they shrink with the phase of the network's strides.
@@ -108,8 +124,50 @@ def groups(tape: Tape, regions: Mapping[int, Region], count: int) -> list[np.nda
     found = [(*best_split(np.arange(count)), np.arange(count))]
     while len(found) < _MOST_GROUPS:
         saved, parts, _ = best = max(found, key=lambda group: group[0])
-        if saved <= _WORTH_A_PROGRAM:
+        if saved <= _WORTH_A_STEP * len(costly):
             break
         found = [group for group in found if group is not best]
         found.extend((*best_split(rows), rows) for rows in parts)
     return [rows for _, _, rows in found]
+
+
+class Schedule(NamedTuple):
+    """How one group of positions is looped over.
+
+    Steps before `tail` act on boxes, `chunk` positions at a time, so that they stay in cache; the
+    rest act on whole values, `num_chunks * chunk` positions at a time, so that large matrices are
+    read rarely. `outer` such blocks make up the group, the last filled up with repeats.
+    """
+
+    tail: int
+    outer: int
+    num_chunks: int
+    chunk: int
+
+
+def schedule(tape: Tape, group: Group, chunk_size: int | None) -> Schedule:
+    count, boxes = len(group.positions), group.boxes
+
+    def changed(step: Step) -> list[int]:
+        slots: tuple[Slot, ...] = (*step.inputs, *step.outputs)
+        return [slot for slot in slots if isinstance(slot, int) and slot in boxes]
+
+    def is_whole(step: Step) -> bool:
+        return all(boxes[slot].sizes == tape.avals[slot].shape for slot in changed(step))
+
+    def held(step: Step) -> int:
+        """Numbers a position, while the step runs."""
+        numbers = sum(math.prod(boxes[slot].sizes) for slot in changed(step))
+        rule = RULES.get(step.name)
+        return numbers + (rule.scratch(step, boxes[step.outputs[0]].sizes) if rule else 0)
+
+    steps = [(i, step) for i, step in enumerate(tape.steps) if group.plan.windows[i] is not None]
+    tail = 1 + max((i for i, step in steps if not is_whole(step)), default=-1)
+
+    head_size = max((held(step) for i, step in steps if i < tail), default=1)
+    tail_size = max((held(step) for i, step in steps if i >= tail), default=1)
+    chunk = chunk_size or max(1, min(_MOST_CHUNK, _MOST_NUMBERS // head_size))
+    block = max(chunk, min(_MOST_BLOCK, _MOST_NUMBERS // tail_size))
+    outer = -(-count // block)
+    num_chunks = -(-count // (outer * chunk))
+    return Schedule(tail, outer, num_chunks, -(-count // (outer * num_chunks)))

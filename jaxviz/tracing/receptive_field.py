@@ -18,7 +18,8 @@ class ReceptiveField(NamedTuple):
 
     The field of unit i covers pixels i * stride + offset + [0, size). The offset is negative where
     the network pads. A layer whose units see the whole image, such as a dense one, has the image's
-    size, stride 0 and offset 0.
+    size, stride 0 and offset 0. Rows and columns of units run along the image's, even in a layer
+    that is transposed.
     """
 
     size: tuple[int, int]
@@ -77,8 +78,8 @@ def receptive_field(
     different strides, or an operation has no rule, it is the whole image.
 
     >>> def apply(kernel, images):
-    ...     dims = ("NHWC", "HWIO", "NHWC")
-    ...     conv = jax.lax.conv_general_dilated(images, kernel, (2, 2), "SAME", dimension_numbers=dims)
+    ...     conv = jax.lax.conv_general_dilated(
+    ...         images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     ...     return {"conv": conv, "mean": conv.mean((1, 2))}
     >>> receptive_field(apply, jnp.ones((3, 3, 1, 1)), (9, 9, 1), layer="conv")
     ReceptiveField(size=(3, 3), stride=(2, 2), offset=(-1, -1), image_size=(9, 9))

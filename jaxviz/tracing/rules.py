@@ -27,6 +27,7 @@ class Rule(NamedTuple):
     increment: (step, operands, clean output, output box, chunk) -> the boxes of all positions
         from the change of the operands alone, or None where that would not pay.
     multiply_adds: of an output box of the given sizes.
+    scratch: numbers that the step holds meanwhile, besides its operands and its output.
     """
 
     windows: Callable[[Step], Windows | str]
@@ -34,6 +35,7 @@ class Rule(NamedTuple):
     fill: Callable[[Step, Sequence[Value]], Any] = lambda step, operands: 0
     increment: Callable[[Step, Sequence[Value], Any, Box, Array], Array | None] | None = None
     multiply_adds: Callable[[Step, Sequence[int]], int] = lambda step, sizes: 0
+    scratch: Callable[[Step, Sequence[int]], int] = lambda step, sizes: 0
 
 
 RULES: dict[str, Rule] = {}

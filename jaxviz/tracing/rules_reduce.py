@@ -50,7 +50,8 @@ def _dot_windows(step: Step) -> Windows:
 
 def _dot_multiply_adds(step: Step, sizes: Sequence[int]) -> int:
     (contracted, _), _ = step.params["dimension_numbers"]
-    return math.prod(sizes) * math.prod(step.input_avals[0].shape[axis] for axis in contracted)
+    extents: list[int] = [step.input_avals[0].shape[axis] for axis in contracted]
+    return math.prod(sizes) * math.prod(extents)
 
 
 for _name in ("max", "min", "prod", "and", "or", "xor"):

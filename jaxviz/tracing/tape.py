@@ -38,10 +38,10 @@ class Aval(NamedTuple):
 class Constant:
     """A literal of the jaxpr, compared by its bits (so that 0.0, -0.0 and 0 differ)."""
 
-    def __init__(self, value: Any, dtype: Any):
-        self.value = np.asarray(value, dtype)
-        self.aval = Aval(self.value.shape, dtype)
-        self._key = (str(dtype), self.value.shape, self.value.tobytes())
+    def __init__(self, value: Any, aval: Any):
+        self.value = np.asarray(value, aval.dtype)
+        self.aval = Aval(self.value.shape, aval.dtype)
+        self._key = (str(aval.dtype), self.value.shape, self.value.tobytes())
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -75,7 +75,7 @@ class Step:
             if not isinstance(variable, core.Literal)
         }
         fun = core.jaxpr_as_fun(core.ClosedJaxpr(self.jaxpr, []))
-        return fun(*(values[variable] for variable in self.jaxpr.invars))
+        return list(fun(*(values[variable] for variable in self.jaxpr.invars)))
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ def record(fun: Callable[..., Any], *arguments: Any) -> Recording:
     >>> [step.name for step in tape.steps]
     ['max', 'add']
     """
+    closed: Any
     closed, result = jax.make_jaxpr(fun, return_shape=True)(*arguments)
     recorder = _Recorder()
     slots = [recorder.new_slot(variable.aval) for variable in closed.jaxpr.invars]
@@ -157,11 +158,8 @@ class _Recorder:
         environment.update(zip(jaxpr.invars, inputs, strict=True))
 
         def slot_of(atom: Any) -> Slot:
-            return (
-                Constant(atom.val, atom.aval.dtype)
-                if isinstance(atom, core.Literal)
-                else environment[atom]
-            )
+            literal = isinstance(atom, core.Literal)
+            return Constant(atom.val, atom.aval) if literal else environment[atom]
 
         for equation in jaxpr.eqns:
             operands = tuple(slot_of(atom) for atom in equation.invars)

@@ -26,7 +26,7 @@ class Window(NamedTuple):
 
 
 class Region(NamedTuple):
-    """Where a value may differ from its clean one: `low <= index < high`, each (positions, rank)."""
+    """Where a value may differ: at `low <= index < high`, each (positions, rank)."""
 
     low: np.ndarray
     high: np.ndarray
@@ -84,7 +84,7 @@ def union(regions: Sequence[Region]) -> Region:
 def bounding_box(region: Region, shape: Sequence[int]) -> Box:
     """The smallest static box that covers every position's region and stays on the map."""
     extent = np.array(shape, int)
-    sizes = np.clip((region.high - region.low).max(axis=0), 0, None)
+    sizes = (region.high - region.low).max(axis=0)
     return Box(np.clip(region.low, 0, extent - sizes), tuple(int(size) for size in sizes))
 
 
