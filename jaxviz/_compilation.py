@@ -27,7 +27,7 @@ def compiler_options() -> dict[str, str] | None:
     return COMPILER_OPTIONS
 
 
-def _inside_a_trace() -> bool:
+def inside_a_trace() -> bool:
     """Say whether whatever is computed now becomes part of a traced function."""
     return isinstance(jax.lax.full((), 0), jax.core.Tracer)
 
@@ -45,6 +45,6 @@ def compiled(
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return (plain if _inside_a_trace() else outermost())(*args, **kwargs)
+        return (plain if inside_a_trace() else outermost())(*args, **kwargs)
 
     return call

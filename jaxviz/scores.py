@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import numpy as np
 
 from ._checks import InputError, unknown
 from ._typing import Outputs
@@ -29,11 +30,9 @@ def _layer(outputs: Outputs, layer: str) -> Any:
     return outputs[layer]
 
 
-def _indexed(values: Any, what: str, *indices: int) -> Any:
-    for axis, index in enumerate(indices, start=values.ndim - len(indices)):
-        if not 0 <= index < values.shape[axis]:
-            raise InputError(f"{what}: expected 0 to {values.shape[axis] - 1}, got {index}")
-    return values[(..., *indices)]
+def _check_index(values: Any, what: str, index: int, *, axis: int) -> None:
+    if not 0 <= index < values.shape[axis]:
+        raise InputError(f"{what}: expected 0 to {values.shape[axis] - 1}, got {index}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,9 @@ class _ClassScore:
             values = jax.nn.softmax(values)
         elif self.kind == "log probability":
             values = jax.nn.log_softmax(values)
-        return _indexed(values, "class", self.index)
+        _check_index(values, "class", self.index, axis=1)
+        # An array as index, so that all classes share one compiled program.
+        return values[:, np.asarray([self.index])][:, 0]
 
 
 def logit(index: int, *, layer: str | None = None) -> _ClassScore:
@@ -93,7 +94,8 @@ class _FeatureMapScore:
         values = _layer(outputs, self.layer)
         if values.ndim != 4:
             raise InputError(f"feature_map: layer {self.layer!r} has no maps, shape {values.shape}")
-        return _indexed(values, "channel", self.channel).sum(axis=(1, 2))
+        _check_index(values, "channel", self.channel, axis=3)
+        return values[..., self.channel].sum(axis=(1, 2))
 
 
 def feature_map(layer: str, channel: int) -> _FeatureMapScore:
@@ -117,7 +119,10 @@ class _UnitScore:
         values = _layer(outputs, self.layer)
         if values.ndim != 4:
             raise InputError(f"unit: layer {self.layer!r} has no maps, shape {values.shape}")
-        return _indexed(values, "row, col, channel", self.row, self.col, self.channel)
+        place = (("row", self.row), ("col", self.col), ("channel", self.channel))
+        for axis, (what, index) in enumerate(place, start=1):
+            _check_index(values, what, index, axis=axis)
+        return values[:, self.row, self.col, self.channel]
 
 
 def unit(layer: str, channel: int, row: int, col: int) -> _UnitScore:

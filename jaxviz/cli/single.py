@@ -89,7 +89,15 @@ def occlude(
     score: Annotated[
         str, typer.Option("--score", help="`log-probability`, `probability` or `logit`.")
     ] = "log-probability",
-    batch_size: BatchSize = 32,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=1,
+            help="Variants evaluated at a time.",
+            show_default="what memory allows",
+        ),
+    ] = None,
     output: Output = Path("occlusion.png"),
     save_arrays: SaveArrays = False,
 ) -> None:

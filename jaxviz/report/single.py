@@ -154,7 +154,7 @@ def occlusion(
     stride: int = 8,
     fill: str = "mean",
     kind: str = "log-probability",
-    chunk_size: int = 32,
+    chunk_size: int | None = None,
 ) -> Exhibit:
     """What mattered for a score in each picture."""
     rows: list[render.Heatmap] = []

@@ -16,7 +16,9 @@ from .windows import Box, Value, Window, cut, place
 
 _MOST_SPLIT_GROUPS = 8
 _MOST_POOL_SLICES = 16
-_LEAST_CHANNELS = 16
+_LEAST_SPREAD_KERNEL = (
+    1 << 16
+)  # numbers in the kernel; for less, compiling costs more than it saves
 
 
 def _pool_windows(step: Step) -> Windows | str:
@@ -189,7 +191,7 @@ def _spreading_pays(step: Step, into: Box, out: Box) -> bool:
         jax.default_backend() == "cpu"
         and step.params["feature_group_count"] <= _MOST_SPLIT_GROUPS
         and all(stride == 1 for stride in step.params["window_strides"])
-        and step.input_avals[1].shape[numbers.rhs_spec[1]] >= _LEAST_CHANNELS
+        and math.prod(step.input_avals[1].shape) >= _LEAST_SPREAD_KERNEL
         and pixels * 5 <= math.prod(out.sizes[axis] for axis in numbers.out_spec[2:]) * 4
     )
 
