@@ -24,6 +24,7 @@ from .networks.registry import NetworkSpec as NetworkSpec
 from .networks.registry import load as load
 from .networks.registry import networks as networks
 from .occlusion import OcclusionMap as OcclusionMap
+from .occlusion import explain_occlusion as explain_occlusion
 from .occlusion import occlusion_map as occlusion_map
 from .patches import TopPatches as TopPatches
 from .patches import top_patches as top_patches

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from ._checks import InputError, choice, count, image_batch, pair
 from ._compilation import compiled, inside_a_trace
 from ._typing import Apply, Images, Params, Score
-from .tracing import WindowedOutputs, windowed_outputs
+from .tracing import Explanation, WindowedOutputs, explain, windowed_outputs
 
 METHODS = ("incremental", "full")
 _FULL_CHUNK = 32  # whole passes at a time: what measures fastest on CPUs, and small
@@ -97,11 +97,8 @@ def occlusion_map(
     choice(method, "method", METHODS)
     if chunk_size is not None:
         count(chunk_size, "chunk_size")
-    window, stride = pair(window, "window"), pair(stride, "stride")
-    if any(step > side for step, side in zip(stride, window, strict=True)):
-        raise InputError(f"stride: {stride} is larger than the window {window}; pixels are missed")
     shape = images.shape[1:]
-    rows, cols = (window_starts(shape[i], window[i], stride[i]) for i in (0, 1))
+    window, rows, cols = _places(shape, window, stride)
     filling = jnp.asarray(fill, images.dtype)
     if filling.shape not in ((), shape[2:], shape):
         raise InputError(
@@ -147,6 +144,43 @@ def _incremental(
         found = [evaluate(image) for image in images]
         clean, outputs = (jnp.stack(values) for values in zip(*found, strict=True))
     return clean[:, 0], outputs[:, :, 0]
+
+
+def explain_occlusion(
+    apply: Apply,
+    params: Params,
+    image_shape: Sequence[int],
+    *,
+    score: Score,
+    window: int | tuple[int, int],
+    stride: int | tuple[int, int],
+) -> Explanation:
+    """Say what method="incremental" does with a network, operation by operation.
+
+    The options are those of `occlusion_map`, `image_shape` is (height, width, channel). The result
+    prints as a table: the operations, the boxes that are recomputed, the share of the arithmetic
+    that is left, and where and why whole maps are evaluated. Nothing is computed.
+
+    >>> mean = lambda params, images: {"mean": images.mean(axis=(1, 2))}
+    >>> explain_occlusion(mean, None, (8, 8, 3), score=lambda outputs: outputs["mean"][:, 0],
+    ...                   window=4, stride=4).group_sizes
+    (4,)
+    """
+    window, rows, cols = _places(tuple(image_shape), window, stride)
+    tops, lefts = np.repeat(rows, len(cols)), np.tile(cols, len(rows))
+    shape = (int(image_shape[0]), int(image_shape[1]), int(image_shape[2]))
+    return explain(lambda x: score(apply(params, x)), shape, tops, lefts, window=window)
+
+
+def _places(
+    shape: tuple[int, ...], window: int | tuple[int, int], stride: int | tuple[int, int]
+) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
+    """The window's size and where its corners stand, by rows and by columns."""
+    window, stride = pair(window, "window"), pair(stride, "stride")
+    if any(step > side for step, side in zip(stride, window, strict=True)):
+        raise InputError(f"stride: {stride} is larger than the window {window}; pixels are missed")
+    rows, cols = (window_starts(shape[i], window[i], stride[i]) for i in (0, 1))
+    return window, rows, cols
 
 
 def _check_score(apply: Apply, params: Params, images: Any, score: Score) -> None:

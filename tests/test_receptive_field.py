@@ -68,7 +68,7 @@ def test_dense_layer_sees_the_whole_image() -> None:
 
 
 def test_unknown_layer_lists_the_layers() -> None:
-    with pytest.raises(ValueError, match="unknown name 'conv9'.*valid: conv1, pool1, conv2"):
+    with pytest.raises(ValueError, match=r"unknown name 'conv9'.*valid: conv1, pool1, conv2"):
         receptive_field(caffenet, None, (227, 227, 1), layer="conv9")
 
 

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from .options import (
-    BatchSize,
     Channels,
     Layers,
     NetworkName,
