@@ -3,6 +3,7 @@
 Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2, fig. 7.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from ._typing import Apply, Images, Params, Score
 from .tracing import Explanation, WindowedOutputs, explain, windowed_outputs
 
 METHODS = ("incremental", "full")
+_MAX_HEATMAP = 2**30  # numbers, 4 GB
 _FULL_CHUNK = 32  # whole passes at a time: what measures fastest on CPUs, and small
 
 
@@ -61,6 +63,7 @@ def occlusion_map(
     fill: ArrayLike | Sequence[float],
     method: str = "incremental",
     chunk_size: int | None = None,
+    heatmap: bool = True,
 ) -> OcclusionMap:
     """Measure how the score of each image changes as a window of it is replaced.
 
@@ -79,10 +82,12 @@ def occlusion_map(
             "full", which evaluates every occluded image from the start, within round-off.
         chunk_size: how many occluded images are evaluated at a time; memory grows with it, the
             answer does not depend on it. By default as many as keep the memory within bounds.
+        heatmap: False leaves the heatmap out (None), for scores of so many numbers, a whole layer
+            say, that one for each pixel would not fit.
 
     Raises:
         InputError: the window is larger than the image, the stride larger than the window, the
-            fill or the score has the wrong shape.
+            fill or the score has the wrong shape, or the heatmap would be too large.
 
     >>> mean = lambda params, images: {"mean": images.mean(axis=(1, 2))}
     >>> images = np.ones((1, 4, 4, 1), np.float32)
@@ -104,7 +109,12 @@ def occlusion_map(
         raise InputError(
             f"fill: expected a number, {shape[2:]} or {shape}, got shape {filling.shape}"
         )
-    _check_score(apply, params, images, score)
+    numbers = _check_score(apply, params, images, score)
+    if heatmap and numbers * shape[0] * shape[1] > _MAX_HEATMAP:
+        raise InputError(
+            f"score: {numbers} numbers for each of {shape[0]} x {shape[1]} pixels are too many for "
+            "a heatmap; pass heatmap=False and use the scores"
+        )
 
     grid = tuple((int(top), int(left)) for top in rows for left in cols)
     evaluate = _incremental if method == "incremental" else _full
@@ -115,8 +125,8 @@ def occlusion_map(
     scores = scores.reshape(images.shape[0], len(rows), len(cols), *scores.shape[2:])
     covers = [_covers(starts, window[i], shape[i]) for i, starts in enumerate((rows, cols))]
     coverage = covers[0].sum(0)[:, None] * covers[1].sum(0)[None]
-    heatmap = _spread(baseline, scores, *covers)
-    return OcclusionMap(scores, baseline, heatmap, jnp.asarray(coverage, jnp.int32))
+    averaged = _spread(baseline, scores, *covers) if heatmap else None
+    return OcclusionMap(scores, baseline, averaged, jnp.asarray(coverage, jnp.int32))
 
 
 def _incremental(
@@ -183,7 +193,8 @@ def _places(
     return window, rows, cols
 
 
-def _check_score(apply: Apply, params: Params, images: Any, score: Score) -> None:
+def _check_score(apply: Apply, params: Params, images: Any, score: Score) -> int:
+    """Return how many numbers the score gives for all images together."""
     try:
         value = jax.eval_shape(lambda p, x: score(apply(p, x)), params, images)
     except InputError as error:
@@ -192,6 +203,7 @@ def _check_score(apply: Apply, params: Params, images: Any, score: Score) -> Non
     shape = getattr(value, "shape", None)
     if shape is None or shape[:1] != images.shape[:1]:
         raise InputError(f"score: expected (batch, ...) with batch {images.shape[0]}, got {shape}")
+    return math.prod(shape)
 
 
 def _full_plain(

@@ -141,7 +141,12 @@ def test_images_given_are_not_changed():
     np.testing.assert_array_equal(images, 1)
 
 
+def layer_score(outputs):
+    return outputs["out"][:, None] * jnp.ones((1, 2**26, 1))
+
+
 BAD = {
+    "heatmap": ({"score": layer_score}, "heatmap=False"),
     "window": ({"window": 5}, "larger than the image"),
     "empty window": ({"window": 0}, "positive whole number"),
     "stride": ({"stride": 3}, "larger than the window"),
@@ -162,3 +167,41 @@ def test_bad_input_is_refused_in_one_line(name):
     with pytest.raises(InputError, match=said) as caught:
         occlusion_map(wavy, 1.0, np.ones((1, 4, 4, 2), np.float32), **how)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        ("alexnet", jaxviz.feature_map("conv5", 124)),
+        ("alexnet", lambda outputs: outputs["conv3"]),
+        ("squeezenet", jaxviz.log_probability(285)),
+    ],
+)
+def test_the_two_methods_agree_on_the_shipped_networks(name, score, photographs, request):
+    network = request.getfixturevalue(name)
+    paths = [photographs / "cat" / "chelsea.png", photographs / "person" / "astronaut.png"]
+    images = network.preprocess(paths)
+    one, other = (
+        occlusion_map(
+            network.apply, network.params, images, score=score, window=(40, 56), stride=(36, 50),
+            fill=network.spec.mean_fill, method=method, heatmap=False,
+        )
+        for method in ("incremental", "full")
+    )  # fmt: skip
+    for name in ("baseline", "scores"):
+        expected = np.asarray(getattr(other, name))
+        size = np.abs(expected).max()
+        np.testing.assert_allclose(getattr(one, name), expected, rtol=1e-4, atol=1e-5 * size)
+
+
+def test_a_report_says_what_is_computed_again(alexnet):
+    report = jaxviz.explain_occlusion(
+        alexnet.apply, alexnet.params, (224, 224, 3),
+        score=jaxviz.feature_map("conv3", 0), window=16, stride=8,
+    )  # fmt: skip
+    convolutions = [step for step in report.steps if step.multiply_adds]
+    assert [step.shape[1] for step in convolutions] == [55, 27, 13]  # nothing after conv3
+    assert sum(report.group_sizes) == 27 * 27
+    assert 0 < report.share < 0.3
+    shares = [step.share for step in convolutions]
+    assert shares == sorted(shares), "the box grows with depth"

@@ -16,9 +16,8 @@ from .windows import Box, Value, Window, cut, place
 
 _MOST_SPLIT_GROUPS = 8
 _MOST_POOL_SLICES = 16
-_LEAST_SPREAD_KERNEL = (
-    1 << 16
-)  # numbers in the kernel; for less, compiling costs more than it saves
+# Numbers in the kernel. For smaller ones, spreading takes longer to compile than it saves.
+_LEAST_SPREAD_KERNEL = 1 << 16
 
 
 def _pool_windows(step: Step) -> Windows | str:
