@@ -45,6 +45,13 @@ def compiled(
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return (plain if inside_a_trace() else outermost())(*args, **kwargs)
+        if inside_a_trace():
+            return plain(*args, **kwargs)
+        try:
+            return outermost()(*args, **kwargs)
+        except ValueError as error:  # under `jax.grad`, which no argument need show
+            if "compiler_options" not in str(error):
+                raise
+            return plain(*args, **kwargs)
 
     return call

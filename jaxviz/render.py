@@ -226,7 +226,7 @@ def overlays(
         values = np.asarray(one, np.float64)
         axes.imshow(
             values, cmap=SEQUENTIAL, norm=norm, extent=extent, interpolation="nearest",
-            alpha=0.85 * norm(values).filled(),
+            alpha=0.9 * np.sqrt(np.clip(norm(values).filled(), 0, 1)),
         )  # fmt: skip
         height, width = pixels.shape[:2]
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
@@ -257,16 +257,19 @@ class Heatmap(NamedTuple):
     window: tuple[int, int]
 
 
-def heatmap_rows(maps: Sequence[Heatmap], *, unit: str, title: str = "") -> Figure:
+def heatmap_rows(
+    maps: Sequence[Heatmap], *, unit: str, title: str = "", least_scale: float = 0
+) -> Figure:
     """For each picture: itself with the window drawn in, the heatmap on it, and what mattered.
 
-    The scale of each row is its own and symmetric about zero; its color bar is in score units.
+    The scale of each row is its own and symmetric about zero, but reaches at least to
+    `least_scale`, so that what is next to nothing looks so; its color bar is in score units.
     """
     figure = _figure(7.6, len(maps) * 2.35 + 0.4, title)
     grid = figure.subplots(len(maps), 3, squeeze=False)
     for (left, middle, right), one in zip(grid, maps, strict=True):
         values = np.asarray(one.heatmap, np.float64)
-        limit = float(np.abs(values).max()) or 1.0
+        limit = max(float(np.abs(values).max()), least_scale) or 1.0
         norm = TwoSlopeNorm(0, -limit, limit)
         _show(left, one.pixels, one.caption)
         rows, cols = one.window
@@ -274,7 +277,8 @@ def heatmap_rows(maps: Sequence[Heatmap], *, unit: str, title: str = "") -> Figu
         left.add_patch(box)
         _show(middle, _gray(one.pixels), "what hiding did")
         middle.imshow(values, cmap=SIGNED, norm=norm, alpha=0.65, interpolation="nearest")
-        weight = 0.12 + 0.88 * np.clip(values / (float(values.max()) or 1.0), 0, 1)
+        brightest = max(float(values.max()), least_scale) or 1.0
+        weight = 0.12 + 0.88 * np.clip(values / brightest, 0, 1)
         _show(right, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
         _color_bar(figure, [left, middle, right], SIGNED, norm, unit)
     return figure

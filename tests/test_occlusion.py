@@ -134,6 +134,28 @@ def test_many_scores_in_one_sweep_equal_one_by_one():
             )
 
 
+@pytest.mark.parametrize("method", ["incremental", "full"])
+def test_the_gradient_of_an_answer_is_that_of_whole_passes(method):
+    """Eagerly and under jit: d(sum of scores)/d(params), checked against a plain loop."""
+    images = np.random.default_rng(2).normal(size=(1, 4, 4, 2)).astype(np.float32)
+
+    def total(params):
+        how = {"score": first, "window": 2, "stride": 2, "fill": 0.0, "method": method}
+        return occlusion_map(lambda _, x: wavy(params, x), None, images, **how).scores.sum()
+
+    def plain(params):
+        scores = 0.0
+        for top in (0, 2):
+            for left in (0, 2):
+                occluded = jnp.asarray(images).at[:, top : top + 2, left : left + 2].set(0)
+                scores += first(wavy(params, occluded)).sum()
+        return scores
+
+    expected = jax.grad(plain)(1.5)
+    np.testing.assert_allclose(jax.grad(total)(1.5), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.grad(total))(1.5), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_images_given_are_not_changed():
     images = np.ones((1, 4, 4, 2), np.float32)
     images.flags.writeable = False

@@ -103,8 +103,8 @@ class Network(NamedTuple):
             numbers = " or ".join(map(str, found))
             raise InputError(f"target: {text!r} names several classes; say {numbers}")
         everything = [name for names in synonyms for name in names]
-        near = difflib.get_close_matches(text.lower(), everything, n=3)
-        near += [name for name in everything if text.lower() in name.split()][:5]
+        near = [name for name in everything if text.lower() in name.split()][:5]
+        near += difflib.get_close_matches(text.lower(), everything, n=3)
         hint = f" (nearest: {', '.join(dict.fromkeys(near))})" if near else ""
         raise InputError(f"target: no class is called {text!r}{hint}")
 

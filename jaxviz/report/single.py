@@ -24,6 +24,7 @@ SCORES = {
     "probability": (probability, "drop of probability"),
     "logit": (logit, "drop of the raw score"),
 }
+_LEAST_SCALE = 0.05  # in units of a class score: smaller drops stay pale, for nothing mattered
 
 
 def filters(network: Network, layer: str, *, top: int, channels: int = 16) -> Exhibit:
@@ -160,7 +161,7 @@ def occlusion(
     rows: list[render.Heatmap] = []
     arrays: dict[str, Any] = {}
     facts: list[tuple[str, str]] = []
-    unit = ""
+    unit, floor = "", 0.0
     for i, (picture, target) in enumerate(zip(pictures, targets, strict=True)):
         score, name, unit = target_score(network, target, picture.pixels, kind)
         result = occlusion_map(
@@ -172,14 +173,20 @@ def occlusion(
         row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
         is_class = kind == "log-probability" and ":" not in name
         said = f"{np.exp(baseline):.2f}" if is_class else number(baseline)
+        floor = 0.0 if ":" in name else _LEAST_SCALE
         caption = f"{picture.name}: {name}, {said}"
         rows.append(render.Heatmap(picture.pixels, heatmap, caption, (window, window)))
-        facts.append((picture.name, f"{name} {said}; hottest at row {row}, col {col}"))
+        facts.append(
+            (
+                picture.name,
+                f"{name} {said}; hiding cost up to {number(heatmap.max())}, most at pixel {row}, {col}",
+            )
+        )
         prefix = f"{i}." if len(pictures) > 1 else ""
         for field, value in result._asdict().items():
             arrays[prefix + field] = np.asarray(value)
     figure = render.heatmap_rows(
-        rows, unit=unit,
+        rows, unit=unit, least_scale=floor,
         title=f"{network.spec.title}: window {window} x {window}, stride {stride}, fill {fill}",
     )  # fmt: skip
     names = ", ".join(picture.name for picture in pictures)

@@ -18,7 +18,7 @@ from . import folders, single
 from .exhibit import Exhibit, Picture, provenance
 from .folders import Track, untracked
 
-_FEATURED = ("astronaut", "chelsea", "coffee", "kingfisher", "china", "panda")
+_FEATURED = ("astronaut", "chelsea", "coffee", "kingfisher", "china", "macaw")
 _ENOUGH = 12  # with fewer pictures than this the examples join them where many are compared
 _EXPLAINED = 4  # pictures to occlude
 _WINDOW, _STRIDE = 32, 8
@@ -123,7 +123,7 @@ def write_tour(
     }
     text = _template().render(
         network=network, classifier=classifier, cards=cards, sections=sections, record=record,
-        count=len(many.paths), window=_WINDOW, stride=_STRIDE,
+        count=len(many.paths), own=len(own.paths), window=_WINDOW, stride=_STRIDE,
     )  # fmt: skip
     write_manifest(folder, record)
     return write_whole(folder / "index.html", text.encode(errors="backslashreplace")), own.skipped

@@ -86,6 +86,8 @@ def receptive_field(
     >>> receptive_field(apply, jnp.ones((3, 3, 1, 1)), (9, 9, 1), layer="mean").size
     (9, 9)
     """
+    if len(image_shape) != 3:
+        raise InputError(f"image_shape: expected (height, width, channel), got {image_shape}")
     height, width, _ = image_shape
 
     def activations(images: Array) -> Array:
