@@ -176,12 +176,8 @@ def occlusion(
         floor = 0.0 if ":" in name else _LEAST_SCALE
         caption = f"{picture.name}: {name}, {said}"
         rows.append(render.Heatmap(picture.pixels, heatmap, caption, (window, window)))
-        facts.append(
-            (
-                picture.name,
-                f"{name} {said}; hiding cost up to {number(heatmap.max())}, most at pixel {row}, {col}",
-            )
-        )
+        most = f"hiding cost up to {number(heatmap.max())}, most at pixel {row}, {col}"
+        facts.append((picture.name, f"{name} {said}; {most}"))
         prefix = f"{i}." if len(pictures) > 1 else ""
         for field, value in result._asdict().items():
             arrays[prefix + field] = np.asarray(value)
