@@ -96,3 +96,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str,
     record = np.asarray(json.dumps(provenance, ensure_ascii=False, default=str))
     np.savez_compressed(buffer, **{MARK: record}, **plain)  # type: ignore[arg-type]
     return write_whole(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `write_arrays` wrote: the arrays and the provenance."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return arrays, json.loads(str(arrays.pop(MARK)))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not an npz that jaxviz wrote ({reason})") from None

@@ -1,0 +1,43 @@
+"""All devices of this process: the only room that knows how work is spread over them.
+
+Every value here has a leading axis, one entry a device. The same program runs on each device on
+batches of the same shape, so who evaluates a batch changes no bit of its result.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._compilation import compiler_options
+
+
+def number() -> int:
+    """How many devices this process has."""
+    return jax.local_device_count()
+
+
+def spread(values: Sequence[Any]) -> Any:
+    """Put one tree on each device."""
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *values)
+    return jax.pmap(lambda tree: tree, devices=jax.local_devices())(stacked)
+
+
+def replicate(tree: Any) -> Any:
+    """Put the same tree on every device."""
+    copy = jax.pmap(lambda _, tree: tree, in_axes=(0, None), devices=jax.local_devices())
+    return copy(np.arange(number()), tree)
+
+
+def on_each(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
+    """Compile `function` to run on every device at once, for arguments like the examples."""
+    mapped = jax.pmap(function, devices=jax.local_devices())
+    # Compiled ahead of time because `pmap` itself takes no compiler options.
+    return mapped.lower(*examples).compile(compiler_options=compiler_options())
+
+
+def fetch(tree: Any) -> list[Any]:
+    """Bring one tree from each device to the host; waits until they are there."""
+    arrays = jax.tree.map(np.asarray, tree)
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], arrays) for i in range(number())]
