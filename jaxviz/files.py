@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,19 @@ MARK = "jaxviz"
 MANIFEST = "jaxviz.json"
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
-    """Write `data` beside `path`, bring it to the disk, and put it in place in one step."""
+def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> Path:
+    """Write `data` beside `path`, bring it to the disk, and put it in place in one step.
+
+    `data` may come in pieces, for files that are larger than memory.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                for piece in (data,) if isinstance(data, bytes) else data:
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o666 & ~_umask())
@@ -74,11 +78,15 @@ def _is_ours(path: Path) -> bool:
 
 
 def claim_folder(path: str | os.PathLike[str]) -> Path:
-    """Return `path` if it is free, empty, or a folder of ours; else refuse."""
+    """Return `path` if it is free, empty, or a folder of ours; else refuse.
+
+    A manifest that another process is just writing counts as one.
+    """
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; name a folder")
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+    foreign = path.is_dir() and any(MANIFEST not in file.name for file in path.iterdir())
+    if foreign and not (path / MANIFEST).is_file():
         raise InputError(f"{path}: is not empty and was not made by jaxviz; name another folder")
     return path
 
@@ -87,6 +95,34 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> Path:
     """Write the folder's manifest, which also marks the folder as ours."""
     text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
     return write_whole(folder / MANIFEST, text.encode())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a folder's manifest; empty where there is none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a manifest of jaxviz ({error})") from None
+
+
+def array_header(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """The first bytes of an npy file; as many whatever the length of the first axis."""
+    buffer = io.BytesIO()
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+def map_array(path: Path) -> np.ndarray:
+    """Map an npy file into memory, to be read where it is looked at."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: missing or damaged ({reason})") from None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str, Any]) -> Path:

@@ -5,6 +5,7 @@ last hidden layer. The same search over raw pixels is the comparison that shows 
 pixels find pictures of like brightness and layout, features find like things.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -12,11 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from . import _devices
+from ._ahead import ahead
 from ._checks import InputError, choice, count
 from ._compilation import compiled
 from ._typing import Array
 
 METRICS = ("cosine", "euclidean")
+_PIECE_BYTES = 2**26  # of the database, on each device at a time
+_QUERIES = 2048  # looked up together
+_NONE = np.int32(2**31 - 1)  # sorts after every row
 
 
 class Neighbors(NamedTuple):
@@ -39,6 +45,9 @@ def nearest_neighbors(
     exclude_self: bool = False,
 ) -> Neighbors:
     """Find the exact `k` nearest rows of `database` for each row of `queries`.
+
+    A NumPy database, such as a memory-mapped features.npy, is searched piece by piece on all
+    devices and never loaded whole.
 
     Args:
         queries: float vectors (queries, dim).
@@ -64,30 +73,79 @@ def nearest_neighbors(
         raise InputError(f"exclude_self: queries must be the database, got shapes {shapes}")
     count(k, "k", most=shapes[1][0] - exclude_self)
     choice(metric, "metric", METRICS)
+    on_host = isinstance(queries, np.ndarray) and isinstance(database, np.ndarray)
+    if on_host and database.nbytes > _PIECE_BYTES:
+        return _search_pieces(queries, database, k=k, metric=metric, exclude_self=exclude_self)
     return Neighbors(*_search(queries, database, k=k, metric=metric, exclude_self=exclude_self))
 
 
 def _search_plain(queries: Any, database: Any, *, k: int, metric: str, exclude_self: bool) -> Any:
-    if metric == "cosine":
-        queries, database = _unit(queries), _unit(database)
-    products = jnp.matmul(queries, database.T, precision="highest")
-    if metric == "cosine":
-        distances = 1 - products
-    else:
-        squares = (queries**2).sum(1)[:, None] + (database**2).sum(1)[None] - 2 * products
-        distances = jnp.sqrt(jnp.maximum(squares, 0))
+    distances = _distances(queries, database, metric)
     if exclude_self:
         distances = jnp.where(jnp.eye(len(distances), dtype=bool), jnp.inf, distances)
     negated, indices = jax.lax.top_k(-distances, k)
     return -negated, indices
 
 
-def _unit(vectors: Any) -> Any:
-    length = jnp.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / jnp.where(length == 0, 1, length)
-
-
 _search = compiled(_search_plain, static_argnames=("k", "metric", "exclude_self"))
+
+
+def _distances(queries: Any, database: Any, metric: str) -> Any:
+    products = jnp.matmul(queries, database.T, precision="highest")
+    squares = (queries**2).sum(1)[:, None], (database**2).sum(1)[None]
+    if metric == "cosine":
+        a, b = (jnp.sqrt(jnp.where(square == 0, 1, square)) for square in squares)
+        return 1 - products / a / b
+    return jnp.sqrt(jnp.maximum(squares[0] + squares[1] - 2 * products, 0))
+
+
+def _search_pieces(
+    queries: np.ndarray, database: np.ndarray, *, k: int, metric: str, exclude_self: bool
+) -> Neighbors:
+    """Search groups of one piece a device, the next read while one is searched."""
+    dim, number = database.shape[1], _devices.number()
+    rows = min(max(1, _PIECE_BYTES // (4 * dim)), -(-len(database) // number))
+    block = min(len(queries), _QUERIES)
+
+    def read(first: int) -> tuple[np.ndarray, np.ndarray]:
+        pieces = np.zeros((number * rows, dim), np.float32)
+        piece = database[first : first + number * rows]
+        pieces[: len(piece)] = piece
+        firsts = first + rows * np.arange(number, dtype=np.int32)
+        return pieces.reshape(number, rows, dim), firsts
+
+    def step(best: Neighbors, queries: Any, first_query: Any, piece: Any, first: Any) -> Neighbors:
+        index = first + jnp.arange(rows, dtype=jnp.int32)
+        left_out = jnp.broadcast_to(index >= len(database), (block, rows))
+        if exclude_self:
+            left_out |= index == first_query + jnp.arange(block, dtype=jnp.int32)[:, None]
+        distances = jnp.where(left_out, jnp.inf, _distances(queries, piece, metric))
+        negated, places = jax.lax.top_k(-distances, min(k, rows))
+        return _merge(best, Neighbors(-negated, index[places]))
+
+    program = None
+    found = []
+    start = Neighbors(np.full((block, k), np.inf, np.float32), np.full((block, k), _NONE, np.int32))
+    for begin in range(0, len(queries), block):
+        mine = np.zeros((block, dim), np.float32)
+        some = queries[begin : begin + block]
+        mine[: len(some)] = some
+        asked = _devices.replicate((mine, np.int32(begin)))
+        best = _devices.spread([start] * number)
+        for pieces in ahead(read, range(0, len(database), number * rows), depth=2):
+            program = program or _devices.on_each(step, best, *asked, *pieces)
+            earlier, best = best, program(best, *asked, *pieces)
+            jax.block_until_ready(earlier)
+        merged = functools.reduce(_merge, _devices.fetch(best))
+        found.append([np.asarray(field)[: len(some)] for field in merged])
+    return Neighbors(*(np.concatenate(fields) for fields in zip(*found, strict=True)))
+
+
+def _merge(a: Neighbors, b: Neighbors) -> Neighbors:
+    """The k nearest of two results; of equal distances the smaller index is first."""
+    k = a.distances.shape[1]
+    pairs = (jnp.concatenate(pair, axis=1) for pair in zip(a, b, strict=True))
+    return Neighbors(*(field[:, :k] for field in jax.lax.sort(tuple(pairs), num_keys=2)))
 
 
 def label_agreement(

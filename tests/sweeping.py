@@ -2,21 +2,31 @@
 
 import argparse
 import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import jaxviz
 from jaxviz import sweep
+from jaxviz.images import Preprocessing
 
-SHAPE = (12, 10, 3)
+SHAPE = (10, 10, 3)
 LAYERS = ("conv", "dense")
+SMALL = Preprocessing(resize=12, crop=10, divisor=255, mean=(0.5,) * 3, std=(1, 1, 1))
+NUMBER = 203
 
 
 def params(seed=0):
     rng = np.random.default_rng(seed)
-    shapes = {"conv": (3, 3, 3, 7), "dense": (6 * 5 * 7, 11)}
+    shapes = {"conv": (3, 3, 3, 7), "dense": (5 * 5 * 7, 11)}
     return {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
 
 
@@ -44,6 +54,11 @@ def top(pictures, **options):
     return sweep.top_patches(apply, params(), pictures, **settings)
 
 
+def vectors(pictures, **options):
+    settings = {"prepare": prepare, "layer": "conv", "batch_size": 4} | options
+    return sweep.features(apply, params(), pictures, **settings)
+
+
 def arrays(swept):
     return {
         f"{layer}.{field}": value
@@ -52,25 +67,98 @@ def arrays(swept):
     }
 
 
+class StopError(Exception):
+    pass
+
+
+def start(*arguments, devices=1, **options):
+    flags = {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONPATH": str(Path(jaxviz.__file__).parents[1]),
+    }
+    command = [sys.executable, "-W", "error", __file__, *map(str, arguments)]
+    return subprocess.Popen(command, env=os.environ | flags, text=True, **options)
+
+
+def finish(workers):
+    """Wait for all to end well; if one does not, end the others, which would wait for it."""
+    for worker in workers:
+        said = worker.communicate()[1]
+        if worker.returncode != 0:
+            for other in workers:
+                other.kill()
+                other.communicate()
+        assert worker.returncode == 0, said
+
+
+def run(*arguments, **options):
+    finish([start(*arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **options)])
+
+
+def two_processes(folder, *arguments, **options):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    who = {"coordinator": address, "num_processes": 2}
+    return [
+        start(
+            "--folder", folder, "--output", folder.parent / f"{i}.npz",
+            "--processes", json.dumps({**who, "process_id": i}), *arguments, **options,
+        )
+        for i in range(2)
+    ]  # fmt: skip
+
+
+def interrupted(*arguments, kills, seed, most=4):
+    """Run until done, killed at random moments on the way; say how often that was."""
+    rng = random.Random(seed)
+    killed = 0
+    while killed < kills:
+        worker = start(*arguments, stdout=subprocess.PIPE)
+        for _ in range(rng.randint(0, most)):
+            worker.stdout.readline()
+        worker.kill()
+        worker.communicate()
+        if worker.returncode != -signal.SIGKILL:
+            break  # it had come to its end
+        killed += 1
+    run(*arguments)
+    return killed
+
+
+def assert_same(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert value.tobytes() == np.asarray(found[name]).tobytes(), name
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--number", type=int, default=203)
+    parser.add_argument("--kind", default="top", choices=("top", "features", "pack"))
+    parser.add_argument("--pictures", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--save-every", type=int, default=2)
-    parser.add_argument("--processes", default="null")
+    parser.add_argument("--processes", default="{}")
     given = parser.parse_args()
-    part = sweep.join(**json.loads(given.processes) or {})
+    part = sweep.join(**json.loads(given.processes))
+    pictures = sweep.ArrayPictures(pixels(NUMBER))
+    if given.pictures:
+        pictures = sweep.folder_pictures(given.pictures, SMALL)
 
     def progress(done, total):
         print(done, total, flush=True)
 
-    swept = top(
-        sweep.ArrayPictures(pixels(given.number)),
-        folder=given.folder, save_every=given.save_every, part=part, progress=progress,
-    )  # fmt: skip
-    if given.output:
-        np.savez(given.output, **arrays(swept))
+    common = {"folder": given.folder, "progress": progress}
+    saving = {"save_every": given.save_every, "part": part, **common}
+    if given.kind == "pack":
+        sweep.pack(pictures, preprocessing=SMALL, shard_size=4, **common)
+    elif given.kind == "features":
+        vectors(pictures, **saving)
+    else:
+        swept = top(pictures, **saving)
+        if given.output:
+            np.savez(given.output, **arrays(swept))
 
 
 if __name__ == "__main__":

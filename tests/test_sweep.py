@@ -1,48 +1,32 @@
 """A sweep's answer is that of the plain technique, to the bit, however it is run."""
 
-import json
-import os
-import random
-import signal
-import socket
 import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sweeping import LAYERS, apply, arrays, params, pixels, prepare, top
+from sweeping import (
+    LAYERS,
+    NUMBER,
+    StopError,
+    apply,
+    arrays,
+    assert_same,
+    finish,
+    interrupted,
+    params,
+    pixels,
+    prepare,
+    run,
+    top,
+    two_processes,
+)
 
 import jaxviz
 from jaxviz import InputError, sweep
 from jaxviz._ahead import ahead
-
-WORKER = Path(__file__).with_name("sweeping.py")
-NUMBER = 203
-
-
-def start(*arguments, devices=1, **options):
-    flags = {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "PYTHONPATH": str(Path(jaxviz.__file__).parents[1]),
-    }
-    command = [sys.executable, "-W", "error", str(WORKER), *map(str, arguments)]
-    return subprocess.Popen(command, env=os.environ | flags, text=True, **options)
-
-
-def run(*arguments, **options):
-    worker = start(*arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **options)
-    said = worker.communicate()[1]
-    assert worker.returncode == 0, said
-
-
-def assert_same(found, expected):
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        assert value.tobytes() == np.asarray(found[name]).tobytes(), name
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +71,6 @@ def test_number_of_devices_changes_no_bit(tmp_path, undisturbed, devices):
     assert_same(np.load(tmp_path / "found.npz"), undisturbed)
 
 
-def two_processes(folder, **options):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    who = {"coordinator": address, "num_processes": 2}
-    return [
-        start(
-            "--folder", folder, "--output", folder.parent / f"{i}.npz",
-            "--processes", json.dumps({**who, "process_id": i}), **options,
-        )
-        for i in range(2)
-    ]  # fmt: skip
-
-
-def finish(workers):
-    for worker in workers:
-        said = worker.communicate()[1]
-        assert worker.returncode == 0, said
-
-
 def test_two_processes_change_no_bit_even_after_one_was_killed(tmp_path, undisturbed):
     _, second = workers = two_processes(tmp_path / "out", stdout=subprocess.PIPE)
     second.stdout.readline()  # the second is at work
@@ -119,35 +83,12 @@ def test_two_processes_change_no_bit_even_after_one_was_killed(tmp_path, undistu
         assert_same(np.load(tmp_path / f"{index}.npz"), undisturbed)
 
 
-def interrupted(folder, output, kills, seed):
-    """Run until done, killed at random moments on the way; say how often that was."""
-    rng = random.Random(seed)
-    killed = 0
-    while killed < kills:
-        worker = start(
-            "--folder", folder, "--output", output, "--save-every", 1, stdout=subprocess.PIPE
-        )
-        for _ in range(rng.randint(1, 4)):
-            if not worker.stdout.readline():
-                break  # it came to its end
-        worker.send_signal(signal.SIGKILL)
-        worker.communicate()
-        if worker.returncode != -signal.SIGKILL:
-            break
-        killed += 1
-    run("--folder", folder, "--output", output, "--save-every", 1)
-    return killed
-
-
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_goes_on_to_the_same_bits(tmp_path, undisturbed, kills):
-    killed = interrupted(tmp_path / "out", tmp_path / "found.npz", kills, seed=kills)
+    arguments = ("--folder", tmp_path / "out", "--output", tmp_path / "found.npz")
+    killed = interrupted(*arguments, "--save-every", 1, kills=kills, seed=kills)
     assert killed >= min(kills, 3)
     assert_same(np.load(tmp_path / "found.npz"), undisturbed)
-
-
-class StopError(Exception):
-    pass
 
 
 def begin(folder, *, after=40, **options):

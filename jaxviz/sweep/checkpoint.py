@@ -1,7 +1,7 @@
 """The state of a sweep on disk: saved whole or not at all, resumed only by the same sweep."""
 
-import contextlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .._checks import InputError
-from ..files import MANIFEST, claim_folder, read_arrays, write_arrays, write_manifest
+from ..files import claim_folder, read_arrays, write_arrays, write_manifest
 from ..images import Skipped
 from .processes import Part
 
@@ -43,17 +43,18 @@ class Checkpoint:
         self.identity = json.loads(
             json.dumps({**identity, "processes": part.processes, "format": _FORMAT})
         )
-        for path in sorted(self.folder.glob("sweep-*.npz")):
-            self._check(path, read_arrays(path)[1])
+        begun = sorted(self.folder.glob("sweep-*.npz"))
+        for path in begun:
+            self._check(read_arrays(path)[1])
         for path in self.folder.glob(f".{self._path(part.process).name}.*"):
             path.unlink()  # what a killed process was writing
-        if not (self.folder / MANIFEST).is_file():
-            write_manifest(self.folder, {"complete": False})
+        if not begun:
+            write_manifest(self.folder, {"kind": self.identity["kind"], "complete": False})
 
     def _path(self, process: int) -> Path:
         return self.folder / f"sweep-{process:05d}-of-{self.part.processes:05d}.npz"
 
-    def _check(self, path: Path, header: Mapping[str, Any]) -> None:
+    def _check(self, header: Mapping[str, Any]) -> None:
         old, new = _flat(header.get("identity", {})), _flat(self.identity)
         for name in dict.fromkeys([*new, *old]):
             if old.get(name) != new.get(name):
@@ -72,7 +73,7 @@ class Checkpoint:
         if not path.is_file():
             return None
         arrays, header = read_arrays(path)
-        self._check(path, header)
+        self._check(header)
         leaves = [arrays[f"state.{i}"] for i in range(len(jax.tree.leaves(like)))]
         state = jax.tree.unflatten(jax.tree.structure(like), leaves)
         skipped = {index: Skipped(*rest) for index, *rest in header["skipped"]}
@@ -98,11 +99,13 @@ class Checkpoint:
         return done if len(done) == len(parts) else None
 
 
-def restart(folder: Path) -> None:
+def restart(folder: str | os.PathLike[str]) -> None:
     """Forget the sweep that a folder of ours holds."""
-    for path in claim_folder(folder).glob("sweep-*.npz"):
-        with contextlib.suppress(FileNotFoundError):  # another process may do the same
-            path.unlink()
+    folder = claim_folder(folder)
+    for path in (*folder.glob("sweep-*"), *folder.glob("shard-*")):
+        path.unlink(missing_ok=True)
+    if folder.is_dir():
+        write_manifest(folder, {})
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

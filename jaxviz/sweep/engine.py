@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from .. import _devices as devices
 from .._ahead import ahead
 from ..images import Skipped, unreadable
 from ..patches import NO_IMAGE
-from . import devices
 from .checkpoint import Checkpoint, Saved
 from .pictures import PictureSet
 from .processes import ALONE, Part, wait_a_little

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._compilation import compiler_options
+from ._compilation import compiler_options
 
 
 def number() -> int:
