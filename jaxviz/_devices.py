@@ -30,11 +30,15 @@ def replicate(tree: Any) -> Any:
     return copy(np.arange(number()), tree)
 
 
-def on_each(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
-    """Compile `function` to run on every device at once, for arguments like the examples."""
-    mapped = jax.pmap(function, devices=jax.local_devices())
-    # Compiled ahead of time because `pmap` itself takes no compiler options.
-    return mapped.lower(*examples).compile(compiler_options=compiler_options())
+def on_each(function: Callable[..., Any]) -> Any:
+    """Return `function` to run on every device at once; compiled when first called."""
+    return jax.pmap(function, devices=jax.local_devices())
+
+
+def convolving_on_each(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
+    """Compile `function`, with the options for convolutions, for arguments like the examples."""
+    # Ahead of time, because `pmap` itself takes no compiler options.
+    return on_each(function).lower(*examples).compile(compiler_options=compiler_options())
 
 
 def fetch(tree: Any) -> list[Any]:

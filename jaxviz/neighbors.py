@@ -16,7 +16,6 @@ from jaxtyping import Float, Int
 from . import _devices
 from ._ahead import ahead
 from ._checks import InputError, choice, count
-from ._compilation import compiled
 from ._typing import Array
 
 METRICS = ("cosine", "euclidean")
@@ -73,30 +72,33 @@ def nearest_neighbors(
         raise InputError(f"exclude_self: queries must be the database, got shapes {shapes}")
     count(k, "k", most=shapes[1][0] - exclude_self)
     choice(metric, "metric", METRICS)
+    options: Any = {"k": k, "metric": metric, "exclude_self": exclude_self}
     on_host = isinstance(queries, np.ndarray) and isinstance(database, np.ndarray)
     if on_host and database.nbytes > _PIECE_BYTES:
-        return _search_pieces(queries, database, k=k, metric=metric, exclude_self=exclude_self)
-    return Neighbors(*_search(queries, database, k=k, metric=metric, exclude_self=exclude_self))
+        return _search_pieces(queries, database, **options)  # type: ignore[arg-type]
+    return Neighbors(*_search(queries, database, **options))
 
 
 def _search_plain(queries: Any, database: Any, *, k: int, metric: str, exclude_self: bool) -> Any:
-    distances = _distances(queries, database, metric)
+    squares = (queries**2).sum(1), (database**2).sum(1)
+    distances = _distances(queries, database, *squares, metric=metric)
     if exclude_self:
         distances = jnp.where(jnp.eye(len(distances), dtype=bool), jnp.inf, distances)
     negated, indices = jax.lax.top_k(-distances, k)
     return -negated, indices
 
 
-_search = compiled(_search_plain, static_argnames=("k", "metric", "exclude_self"))
+# Without the compiler options of `compiled`, which make products of matrices slower.
+_search = jax.jit(_search_plain, static_argnames=("k", "metric", "exclude_self"))
 
 
-def _distances(queries: Any, database: Any, metric: str) -> Any:
+def _distances(queries: Any, database: Any, q_squares: Any, d_squares: Any, *, metric: str) -> Any:
+    """All distances, (queries, database), from the vectors and their squared lengths."""
     products = jnp.matmul(queries, database.T, precision="highest")
-    squares = (queries**2).sum(1)[:, None], (database**2).sum(1)[None]
     if metric == "cosine":
-        a, b = (jnp.sqrt(jnp.where(square == 0, 1, square)) for square in squares)
-        return 1 - products / a / b
-    return jnp.sqrt(jnp.maximum(squares[0] + squares[1] - 2 * products, 0))
+        a, b = (jnp.sqrt(jnp.where(one == 0, 1, one)) for one in (q_squares, d_squares))
+        return 1 - products / a[:, None] / b
+    return jnp.sqrt(jnp.maximum(q_squares[:, None] + d_squares - 2 * products, 0))
 
 
 def _search_pieces(
@@ -107,38 +109,54 @@ def _search_pieces(
     rows = min(max(1, _PIECE_BYTES // (4 * dim)), -(-len(database) // number))
     block = min(len(queries), _QUERIES)
 
-    def read(first: int) -> tuple[np.ndarray, np.ndarray]:
-        pieces = np.zeros((number * rows, dim), np.float32)
-        piece = database[first : first + number * rows]
-        pieces[: len(piece)] = piece
+    def read(first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        pieces = np.asarray(database[first : first + number * rows], np.float32)
+        missing = number * rows - len(pieces)
+        if missing:
+            pieces = np.pad(pieces, [(0, missing), (0, 0)])
+        squares = _squares(pieces).reshape(number, rows)
         firsts = first + rows * np.arange(number, dtype=np.int32)
-        return pieces.reshape(number, rows, dim), firsts
+        return pieces.reshape(number, rows, dim), squares, firsts
 
-    def step(best: Neighbors, queries: Any, first_query: Any, piece: Any, first: Any) -> Neighbors:
-        index = first + jnp.arange(rows, dtype=jnp.int32)
-        left_out = jnp.broadcast_to(index >= len(database), (block, rows))
-        if exclude_self:
-            left_out |= index == first_query + jnp.arange(block, dtype=jnp.int32)[:, None]
-        distances = jnp.where(left_out, jnp.inf, _distances(queries, piece, metric))
-        negated, places = jax.lax.top_k(-distances, min(k, rows))
-        return _merge(best, Neighbors(-negated, index[places]))
-
-    program = None
+    program = _step_on_each(k, metric, exclude_self)
     found = []
     start = Neighbors(np.full((block, k), np.inf, np.float32), np.full((block, k), _NONE, np.int32))
     for begin in range(0, len(queries), block):
         mine = np.zeros((block, dim), np.float32)
         some = queries[begin : begin + block]
         mine[: len(some)] = some
-        asked = _devices.replicate((mine, np.int32(begin)))
+        asked = _devices.replicate((mine, _squares(mine), np.int32(begin), np.int32(len(database))))
         best = _devices.spread([start] * number)
         for pieces in ahead(read, range(0, len(database), number * rows), depth=2):
-            program = program or _devices.on_each(step, best, *asked, *pieces)
             earlier, best = best, program(best, *asked, *pieces)
             jax.block_until_ready(earlier)
         merged = functools.reduce(_merge, _devices.fetch(best))
         found.append([np.asarray(field)[: len(some)] for field in merged])
     return Neighbors(*(np.concatenate(fields) for fields in zip(*found, strict=True)))
+
+
+@functools.lru_cache(maxsize=8)
+def _step_on_each(k: int, metric: str, exclude_self: bool) -> Any:
+    def step(
+        best: Neighbors, queries: Any, q_squares: Any, first_query: Any, total: Any,
+        piece: Any, d_squares: Any, first: Any,
+    ) -> Neighbors:  # fmt: skip
+        index = first + jnp.arange(len(piece), dtype=jnp.int32)
+        left_out = (index >= total)[None]
+        if exclude_self:
+            own = first_query + jnp.arange(len(queries), dtype=jnp.int32)
+            left_out |= index == own[:, None]
+        distances = _distances(queries, piece, q_squares, d_squares, metric=metric)
+        distances = jnp.where(left_out, jnp.inf, distances)
+        negated, places = jax.lax.top_k(-distances, min(k, len(piece)))
+        return _merge(best, Neighbors(-negated, index[places]))
+
+    return _devices.on_each(step)
+
+
+def _squares(vectors: np.ndarray) -> np.ndarray:
+    """Squared lengths, on the host: beside a product of matrices XLA takes ten times as long."""
+    return np.einsum("ij,ij->i", vectors, vectors)
 
 
 def _merge(a: Neighbors, b: Neighbors) -> Neighbors:

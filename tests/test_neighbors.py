@@ -49,7 +49,7 @@ def test_no_row_is_its_own_neighbor_when_excluded(search):
 
 
 @given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans())
-@settings(max_examples=15)
+@settings(max_examples=6)
 def test_a_search_in_pieces_finds_the_same(search, piece, block, exclude_self):
     queries, database, k, metric = search
     queries = database if exclude_self else queries

@@ -7,17 +7,15 @@ import typer
 
 from .options import (
     BatchSize,
-    Channels,
     Folder,
     Layer,
-    Layers,
     NetworkName,
     Output,
     OutputFolder,
     SaveArrays,
     Weights,
 )  # fmt: skip
-from .steps import load_for, read_pictures, report_skipped, say, track, write_exhibits
+from .steps import load_for, read_pictures, report_skipped, track, write_exhibits
 
 
 def tour(
@@ -68,11 +66,21 @@ def neighbors(
 ) -> None:
     """Which pictures does a layer take for alike, and which do raw pixels?
 
-    With labeled sub-folders, says how often a neighbor is of the same kind.
+    With labeled sub-folders, says how often a neighbor is of the same kind. FOLDER may also be one
+    that `jaxviz features` wrote, of any size.
     """
+    from .. import sweep
     from ..report import folders
 
     model = load_for(network, weights, output, save_arrays)
+    if sweep.is_features(folder):
+        made = sweep.load_features(folder)
+        total = len(made.paths)
+        queries = [i * total // min(rows, total) for i in range(min(rows, total))]
+        exhibit = folders.feature_neighbors(model, made, top=top, queries=queries)
+        options = {"folder": str(folder), "layer": made.manifest["layer"], "top": top}
+        write_exhibits(output, [exhibit], model, options, save_arrays)
+        return
     loaded = read_pictures(model, folder)
     name = layer or model.spec.feature_layer
     total = len(loaded.paths)
@@ -82,46 +90,3 @@ def neighbors(
     )
     options = {"folder": str(folder), "layer": name, "top": top, "batch_size": batch_size}
     write_exhibits(output, [exhibit], model, options, save_arrays)
-
-
-def patches(
-    folder: Folder,
-    network: NetworkName = "alexnet",
-    weights: Weights = None,
-    layer: Layers = None,
-    channel: Channels = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Patches for each channel.")] = 9,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Channels to show.")] = 12,
-    batch_size: BatchSize = 16,
-    output: OutputFolder = Path("patches"),
-    save_arrays: SaveArrays = False,
-) -> None:
-    """What excites a channel most? A row of patches for each, out of all pictures of a folder.
-
-    OUTPUT gets a PNG for each layer and `jaxviz.json`, which lists every patch with its picture,
-    its place and its box in the original picture's pixels (top, left, bottom, right).
-    """
-    from ..files import claim_folder, write_arrays, write_manifest
-    from ..networks.registry import load
-    from ..render import save_figure
-    from ..report import folders
-    from ..report.exhibit import provenance
-
-    claim_folder(output)
-    model = load(network, weights=weights)
-    loaded = read_pictures(model, folder)
-    layers = layer or [model.spec.deep_layers[-1]]
-    exhibits, records = folders.patches(
-        model, loaded, layers, top=top, channels=channel or (), rows=rows,
-        batch_size=batch_size, track=track,
-    )  # fmt: skip
-    options = {"folder": str(folder), "layer": layers, "top": top, "batch_size": batch_size}
-    record = provenance(model, options)
-    skipped = [one._asdict() for one in loaded.skipped]
-    write_manifest(output, {"provenance": record, "patches": records, "skipped": skipped})
-    for name, exhibit in zip(layers, exhibits, strict=True):
-        say(exhibit)
-        file = output / f"{name.replace('/', '_')}.png"
-        print(save_figure(exhibit.figure, file))
-        if save_arrays:
-            print(write_arrays(file.with_suffix(".npz"), exhibit.arrays, record))

@@ -123,7 +123,7 @@ def sweep(
 
     for group in _groups(pictures, range(saved.cursor, mine.stop), batch_size, number):
         arguments = (states, params, group.pixels, group.indices)
-        program = program or devices.on_each(task.step, *arguments)
+        program = program or devices.convolving_on_each(task.step, *arguments)
         states, output = program(*arguments)
         finish()
         running = states, output, group.indices

@@ -15,13 +15,17 @@ from ..images import Fitted, Placement, Preprocessing, Skipped, find_pictures, r
 class PictureSet(Protocol):
     """Numbered pictures of one shape.
 
-    `paths` names each picture; `image_shape` is (height, width, 3); `grain` says how many pictures
+    `image_shape` is (height, width, 3); `grain` says how many pictures
     a thread best reads at a time.
     """
 
-    paths: Sequence[Path]
     image_shape: tuple[int, int, int]
     grain: int
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The name of each picture."""
+        ...
 
     def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
         """Read the pictures from `start` on into `out`, uint8 (n, height, width, 3).
