@@ -49,6 +49,13 @@ def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> 
     return path
 
 
+def remove_remains(folder: Path, *names: str) -> None:
+    """Remove what killed processes left of writing files of these names (or patterns)."""
+    for name in names:
+        for path in folder.glob(f".{name}.*"):
+            path.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

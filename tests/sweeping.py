@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ SHAPE = (10, 10, 3)
 LAYERS = ("conv", "dense")
 SMALL = Preprocessing(resize=12, crop=10, divisor=255, mean=(0.5,) * 3, std=(1, 1, 1))
 NUMBER = 203
+SWEEPING = __file__
 
 
 def params(seed=0):
@@ -67,17 +69,48 @@ def arrays(swept):
     }
 
 
+class Generated:
+    """Pictures of 64 x 64 that are made when they are read, and paths when they are asked for."""
+
+    image_shape = (64, 64, 3)
+    grain = 8
+
+    def __init__(self, number):
+        self.paths = range(number)
+
+    def read(self, start, out):
+        for index, place in enumerate(out, start):
+            place[:] = index % 251
+        return {}
+
+
+def peak(number):
+    """Kilobytes of memory at most, over a sweep of so many pictures."""
+
+    def channels(params, images):
+        return {"same": images}
+
+    swept = sweep.top_patches(
+        channels, (), Generated(number), prepare=prepare, layers="same", k=3, batch_size=50
+    )
+    assert swept.found["same"].images[0, 0] == 250
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 class StopError(Exception):
     pass
 
 
-def start(*arguments, devices=1, **options):
-    flags = {
+def environment(devices=1):
+    return os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "PYTHONPATH": str(Path(jaxviz.__file__).parents[1]),
     }
-    command = [sys.executable, "-W", "error", __file__, *map(str, arguments)]
-    return subprocess.Popen(command, env=os.environ | flags, text=True, **options)
+
+
+def start(*arguments, devices=1, **options):
+    command = [sys.executable, "-W", "error", SWEEPING, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment(devices), text=True, **options)
 
 
 def finish(workers):
@@ -134,13 +167,17 @@ def assert_same(found, expected):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kind", default="top", choices=("top", "features", "pack"))
+    parser.add_argument("--kind", default="top", choices=("top", "features", "pack", "peak"))
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--save-every", type=int, default=2)
     parser.add_argument("--processes", default="{}")
+    parser.add_argument("--number", type=int)
     given = parser.parse_args()
+    if given.kind == "peak":
+        print(peak(given.number))
+        return
     part = sweep.join(**json.loads(given.processes))
     pictures = sweep.ArrayPictures(pixels(NUMBER))
     if given.pictures:

@@ -1,6 +1,7 @@
 """A sweep's answer is that of the plain technique, to the bit, however it is run."""
 
 import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from sweeping import (
     LAYERS,
     NUMBER,
+    SWEEPING,
     StopError,
     apply,
     arrays,
     assert_same,
+    environment,
     finish,
     interrupted,
     params,
@@ -89,6 +92,19 @@ def test_killed_at_random_moments_it_goes_on_to_the_same_bits(tmp_path, undistur
     killed = interrupted(*arguments, "--save-every", 1, kills=kills, seed=kills)
     assert killed >= min(kills, 3)
     assert_same(np.load(tmp_path / "found.npz"), undisturbed)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_pictures():
+    """50,000 pictures of 12 kB would be 600 MB; their paths are made when asked for."""
+    few, many = (
+        int(subprocess.run(
+            [sys.executable, SWEEPING, "--kind", "peak", "--number", str(number)],
+            env=environment(), text=True, capture_output=True, check=True,
+        ).stdout)
+        for number in (500, 50_000)
+    )  # fmt: skip
+    assert many - few < 30_000  # kilobytes
 
 
 def begin(folder, *, after=40, **options):

@@ -1,8 +1,11 @@
 """The commands that sweep: pages, manifests, packed sets and features, each from the other."""
 
+import contextlib
+import io
 import json
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,19 +30,34 @@ def photographs(tmp_path_factory):
     return folder
 
 
+def run(*arguments):
+    """Run a command; its exit code, output and errors."""
+    said, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["jaxviz", *map(str, arguments)]),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main()
+    return ended.value.code or 0, said.getvalue(), errors.getvalue()
+
+
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Run a command in an empty folder; its exit code, output and errors."""
+def command(monkeypatch, tmp_path):
+    """Run commands in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxviz", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
     return run
+
+
+@pytest.fixture(scope="module")
+def drawn(photographs, tmp_path_factory):
+    """All pages of a layer, and what the command said."""
+    folder = tmp_path_factory.mktemp("drawn") / "out"
+    return folder, run(
+        "patches", photographs, *PATCHES, "--all-channels", "--rows", 10, "--context",
+        "--save-arrays", "-o", folder,
+    )  # fmt: skip
 
 
 LAYER = "fire2/squeeze1x1"
@@ -47,31 +65,27 @@ STEM = LAYER.replace("/", "_")
 PATCHES = ("--network", "squeezenet", "--layer", LAYER, "--batch-size", 4, "--top", 3)
 
 
-def test_patches_draw_pages_and_list_every_patch(command, photographs):
-    code, said, errors = command(
-        "patches", photographs, *PATCHES, "--all-channels", "--rows", 10, "--context",
-        "--save-arrays", "-o", "out",
-    )  # fmt: skip
+def test_patches_draw_pages_and_list_every_patch(drawn):
+    folder, (code, said, errors) = drawn
     assert code == 0, errors
     assert "broken.jpg: not a picture" in errors
     assert "pictures: 6" in said
     pages = [f"{STEM}{kind}-{number}.png" for kind in ("", "-context") for number in ("01", "02")]
-    names = sorted(path.name for path in Path("out").iterdir())
+    names = sorted(path.name for path in folder.iterdir())
     assert names == [*pages, f"{STEM}.npz", "jaxviz.json", "sweep-00000-of-00001.npz"]
     for page in pages:
-        with Image.open(Path("out") / page) as image:
+        with Image.open(folder / page) as image:
             assert image.info["Software"] == "jaxviz"
-    made = json.loads(Path("out/jaxviz.json").read_text())
+    made = json.loads((folder / "jaxviz.json").read_text())
     assert [one["path"].endswith("broken.jpg") for one in made["skipped"]] == [True]
     assert len(made["patches"]) == 16 * 3
     assert {one["rank"] for one in made["patches"]} == {0, 1, 2}
 
 
-def test_values_come_back_from_the_patch_alone(command, photographs):
-    command("patches", photographs, *PATCHES, "--all-channels", "-o", "out")
+def test_values_come_back_from_the_patch_alone(drawn):
     network = jaxviz.load("squeezenet")
     checked = 0
-    for one in json.loads(Path("out/jaxviz.json").read_text())["patches"]:
+    for one in json.loads((drawn[0] / "jaxviz.json").read_text())["patches"]:
         top, left, bottom, right = one["input_box"]
         if min(top, left) < 0 or max(bottom, right) > 227:
             continue

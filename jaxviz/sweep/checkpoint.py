@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .._checks import InputError
-from ..files import claim_folder, read_arrays, write_arrays, write_manifest
+from ..files import claim_folder, read_arrays, remove_remains, write_arrays, write_manifest
 from ..images import Skipped
 from .processes import Part
 
@@ -46,8 +46,9 @@ class Checkpoint:
         begun = sorted(self.folder.glob("sweep-*.npz"))
         for path in begun:
             self._check(read_arrays(path)[1])
-        for path in self.folder.glob(f".{self._path(part.process).name}.*"):
-            path.unlink()  # what a killed process was writing
+        remove_remains(self.folder, self._path(part.process).name)
+        if part.processes == 1:  # else another process may just be writing them
+            remove_remains(self.folder, "*")
         if not begun:
             write_manifest(self.folder, {"kind": self.identity["kind"], "complete": False})
 

@@ -22,6 +22,7 @@ from ..files import (
     claim_folder,
     map_array,
     read_manifest,
+    remove_remains,
     write_manifest,
     write_whole,
 )
@@ -64,6 +65,7 @@ def pack(
         raise InputError(f"{folder}: holds something else; name another folder or restart")
     if not found.get("complete"):
         write_manifest(folder, {**wanted, "complete": False})
+        remove_remains(folder, "*")
         for start in range(0, len(pictures.paths), shard_size):
             stop = min(start + shard_size, len(pictures.paths))
             if not _index(folder, start // shard_size).is_file():
