@@ -10,7 +10,14 @@ import jax
 import numpy as np
 
 from .._checks import InputError
-from ..files import claim_folder, read_arrays, remove_remains, write_arrays, write_manifest
+from ..files import (
+    MANIFEST,
+    claim_folder,
+    read_arrays,
+    remove_remains,
+    write_arrays,
+    write_manifest,
+)
 from ..images import Skipped
 from .processes import Part
 
@@ -48,7 +55,7 @@ class Checkpoint:
             self._check(read_arrays(path)[1])
         remove_remains(self.folder, self._path(part.process).name)
         if part.processes == 1:  # else another process may just be writing them
-            remove_remains(self.folder, "*")
+            remove_remains(self.folder, MANIFEST, "*.npy", "*.jsonl", "*.png")
         if not begun:
             write_manifest(self.folder, {"kind": self.identity["kind"], "complete": False})
 

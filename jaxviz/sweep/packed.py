@@ -18,6 +18,7 @@ import numpy as np
 from .._ahead import ahead
 from .._checks import InputError
 from ..files import (
+    MANIFEST,
     array_header,
     claim_folder,
     map_array,
@@ -65,7 +66,7 @@ def pack(
         raise InputError(f"{folder}: holds something else; name another folder or restart")
     if not found.get("complete"):
         write_manifest(folder, {**wanted, "complete": False})
-        remove_remains(folder, "*")
+        remove_remains(folder, MANIFEST, "shard-*")
         for start in range(0, len(pictures.paths), shard_size):
             stop = min(start + shard_size, len(pictures.paths))
             if not _index(folder, start // shard_size).is_file():
