@@ -108,6 +108,9 @@ def test_a_packed_folder_draws_the_same_page(command, photographs):
     assert Path(f"a/{STEM}.png").read_bytes() == Path(f"b/{STEM}.png").read_bytes()
     found = [json.loads(Path(f"{name}/jaxviz.json").read_text())["patches"] for name in "ab"]
     assert found[0] == found[1]
+    options = ("--network", "squeezenet", "--layer", LAYER, "--top", 2)
+    code, said, errors = command("neighbors", "packed", *options)
+    assert (code, "pictures: 6" in said, "broken.jpg" in errors) == (0, True, True)
 
 
 def test_another_option_is_refused_in_one_line_until_restart(command, photographs):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import sweeps
+from . import many
 from .many import neighbors, tour
 from .single import activations, filters, occlude
 from .sweeps import features, pack, patches
@@ -25,7 +25,7 @@ weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is shipped, 
 app.add_typer(weights_app, name="weights")
 for command in (tour, filters, activations, occlude, neighbors, patches, features, pack):
     app.command()(command)
-app.command()(sweeps.map)
+app.command()(many.map)
 
 
 def main() -> None:

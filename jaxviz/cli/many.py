@@ -1,7 +1,10 @@
 """Commands on many pictures."""
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,10 +15,39 @@ from .options import (
     NetworkName,
     Output,
     OutputFolder,
+    PictureSetFolder,
     SaveArrays,
+    SweepBatchSize,
     Weights,
 )  # fmt: skip
-from .steps import load_for, read_pictures, report_skipped, track, write_exhibits
+from .steps import counter, load_for, read_pictures, report_skipped, track, write_exhibits
+from .sweeps import open_pictures
+
+if TYPE_CHECKING:
+    from ..networks.registry import Network
+    from ..sweep import Features, PictureSet
+
+
+@contextlib.contextmanager
+def features_of(
+    model: "Network", folder: Path, layer: str | None, *, batch_size: int, output: Path
+) -> Iterator[tuple["Features", "PictureSet | None"]]:
+    """Features that lie in `folder`, or that are made of its pictures and go again."""
+    from .. import sweep
+
+    if sweep.is_features(folder):
+        yield sweep.load_features(folder), None
+        return
+    name = layer or model.spec.feature_layer
+    pictures = open_pictures(folder, model.spec.preprocessing, output)
+    with tempfile.TemporaryDirectory() as temporary:
+        with counter(f"{name} features") as progress:
+            made = sweep.features(
+                model.apply, model.params, pictures, layer=name, batch_size=batch_size,
+                prepare=model.spec.preprocessing.normalize, folder=temporary, progress=progress,
+            )  # fmt: skip
+        report_skipped(made.skipped)
+        yield made, pictures
 
 
 def tour(
@@ -67,19 +99,19 @@ def neighbors(
     """Which pictures does a layer take for alike, and which do raw pixels?
 
     With labeled sub-folders, says how often a neighbor is of the same kind. FOLDER may also be one
-    that `jaxviz features` wrote, of any size.
+    that `jaxviz pack` or `jaxviz features` wrote, of any size.
     """
     from .. import sweep
     from ..report import folders
 
     model = load_for(network, weights, output, save_arrays)
-    if sweep.is_features(folder):
-        made = sweep.load_features(folder)
-        total = len(made.paths)
-        queries = [i * total // min(rows, total) for i in range(min(rows, total))]
-        exhibit = folders.feature_neighbors(model, made, top=top, queries=queries)
-        options = {"folder": str(folder), "layer": made.manifest["layer"], "top": top}
-        write_exhibits(output, [exhibit], model, options, save_arrays)
+    if sweep.is_features(folder) or sweep.is_packed(folder):
+        with features_of(model, folder, layer, batch_size=batch_size, output=output) as (made, own):
+            total = len(made.paths)
+            queries = [i * total // min(rows, total) for i in range(min(rows, total))]
+            exhibit = folders.feature_neighbors(model, made, top=top, queries=queries, pictures=own)
+            options = {"folder": str(folder), "layer": made.manifest["layer"], "top": top}
+            write_exhibits(output, [exhibit], model, options, save_arrays)
         return
     loaded = read_pictures(model, folder)
     name = layer or model.spec.feature_layer
@@ -90,3 +122,45 @@ def neighbors(
     )
     options = {"folder": str(folder), "layer": name, "top": top, "batch_size": batch_size}
     write_exhibits(output, [exhibit], model, options, save_arrays)
+
+
+def map(  # noqa: A001
+    folder: PictureSetFolder,
+    network: NetworkName = "alexnet",
+    weights: Weights = None,
+    layer: Layer = None,
+    method: Annotated[
+        Literal["pca", "tsne"],
+        typer.Option("--method", help="`pca`, or `tsne`, which needs scikit-learn."),
+    ] = "pca",
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=1, help="Pictures to draw; the others are dots.")
+    ] = 300,
+    batch_size: SweepBatchSize = 32,
+    output: Output = Path("map.png"),
+    save_arrays: SaveArrays = False,
+) -> None:
+    """A map of a folder: pictures that a layer takes for alike lie close together.
+
+    FOLDER may also be one that `jaxviz pack` or `jaxviz features` wrote.
+    """
+    from ..embedding import principal_components, t_sne
+    from ..report.folders import thumbnails
+    from ..report.maps import map_exhibit
+
+    model = load_for(network, weights, output, save_arrays)
+    with features_of(model, folder, layer, batch_size=batch_size, output=output) as (made, source):
+        facts = []
+        if method == "pca":
+            found = principal_components(made.vectors, k=2)
+            points = found.points
+            facts = [("variance shown", f"{found.shares.sum():.0%}")]
+        else:
+            points = t_sne(made.vectors)
+        name, total = made.manifest["layer"], len(made.paths)
+        shown = [i * total // min(pictures, total) for i in range(min(pictures, total))]
+        tiles = thumbnails(model, [made.paths[i] for i in shown], source)
+        title = f"{model.spec.title} {name}: {total} pictures by {method}"
+        exhibit = map_exhibit(points, tiles, shown, title=title, facts=facts)
+        options = {"folder": str(folder), "layer": name, "method": method}
+        write_exhibits(output, [exhibit], model, options, save_arrays)

@@ -1,7 +1,7 @@
 """Commands that run over picture sets of any size; started again, they go on where they were."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,6 @@ from .options import (
     Layers,
     NetworkName,
     NumProcesses,
-    Output,
     OutputFolder,
     PictureSetFolder,
     ProcessId,
@@ -22,7 +21,7 @@ from .options import (
     SweepBatchSize,
     Weights,
 )  # fmt: skip
-from .steps import counter, report_skipped, say, write_exhibits
+from .steps import counter, report_skipped, say
 
 if TYPE_CHECKING:
     from ..images import Preprocessing
@@ -212,62 +211,3 @@ def pack(
     report_skipped(list(packed.skipped.values()))
     print(f"pictures: {len(packed.paths) - len(packed.skipped)}")
     print(output)
-
-
-def map(  # noqa: A001
-    folder: PictureSetFolder,
-    network: NetworkName = "alexnet",
-    weights: Weights = None,
-    layer: Layer = None,
-    method: Annotated[
-        Literal["pca", "tsne"],
-        typer.Option("--method", help="`pca`, or `tsne`, which needs scikit-learn."),
-    ] = "pca",
-    pictures: Annotated[
-        int, typer.Option("--pictures", min=1, help="Pictures to draw; the others are dots.")
-    ] = 300,
-    batch_size: SweepBatchSize = 32,
-    output: Output = Path("map.png"),
-    save_arrays: SaveArrays = False,
-) -> None:
-    """A map of a folder: pictures that a layer takes for alike lie close together.
-
-    FOLDER may also be one that `jaxviz features` wrote.
-    """
-    import tempfile
-
-    from .. import sweep
-    from ..embedding import principal_components, t_sne
-    from ..report.folders import thumbnails
-    from ..report.maps import map_exhibit
-    from .steps import load_for
-
-    model = load_for(network, weights, output, save_arrays)
-    with tempfile.TemporaryDirectory() as temporary:
-        if sweep.is_features(folder):
-            made = sweep.load_features(folder)
-        else:
-            name = layer or model.spec.feature_layer
-            with counter(f"{name} features") as progress:
-                made = sweep.features(
-                    model.apply, model.params,
-                    open_pictures(folder, model.spec.preprocessing, output),
-                    prepare=model.spec.preprocessing.normalize, layer=name,
-                    folder=Path(temporary) / "features", batch_size=batch_size, progress=progress,
-                )  # fmt: skip
-            report_skipped(made.skipped)
-        facts = []
-        if method == "pca":
-            found = principal_components(made.vectors, k=2)
-            points = found.points
-            facts = [("variance shown", f"{found.shares.sum():.0%}")]
-        else:
-            points = t_sne(made.vectors)
-        name = made.manifest["layer"]
-        total = len(made.paths)
-        shown = [i * total // min(pictures, total) for i in range(min(pictures, total))]
-        title = f"{model.spec.title} {name}: {total} pictures by {method}"
-        tiles = thumbnails(model, [made.paths[i] for i in shown])
-        exhibit = map_exhibit(points, tiles, shown, title=title, facts=facts)
-        options = {"folder": str(folder), "layer": name, "method": method}
-        write_exhibits(output, [exhibit], model, options, save_arrays)

@@ -14,7 +14,7 @@ from ..images import Fitted, Loaded, Skipped, batches, read_picture
 from ..neighbors import Neighbors, label_agreement, nearest_neighbors
 from ..networks.registry import Network
 from ..patches import TopPatches, top_patches
-from ..sweep import Features
+from ..sweep import Features, PictureSet
 from ..tracing import receptive_field
 from .exhibit import Exhibit, map_extent, number, shown
 from .patch_pages import Seen, chosen_channels, patch_pages
@@ -109,7 +109,13 @@ def neighbors(
 
 
 def feature_neighbors(
-    network: Network, made: Features, *, top: int, queries: Sequence[int], metric: str = "cosine"
+    network: Network,
+    made: Features,
+    *,
+    top: int,
+    queries: Sequence[int],
+    metric: str = "cosine",
+    pictures: PictureSet | None = None,
 ) -> Exhibit:
     """For each query its nearest pictures among features on disk; only what is shown is read."""
     total = len(made.paths)
@@ -128,7 +134,7 @@ def feature_neighbors(
         Neighbors(distances[~own].reshape(shape), indices[~own].reshape(shape)),
     )
     shown_ones = sorted({*rows.tolist(), *search.found.indices.ravel().tolist()})
-    tiles = thumbnails(network, [made.paths[index] for index in shown_ones])
+    tiles = thumbnails(network, [made.paths[index] for index in shown_ones], pictures)
     pixels = dict(zip(shown_ones, tiles, strict=True))
     labels = labels_of(made)
     lines = [
@@ -146,12 +152,21 @@ def feature_neighbors(
     return Exhibit(figure, arrays, facts, alt)
 
 
-def thumbnails(network: Network, paths: Sequence[Path]) -> list[np.ndarray]:
-    """Pictures as the network gets them; gray where one is no longer there."""
+def thumbnails(
+    network: Network, paths: Sequence[Path], pictures: PictureSet | None = None
+) -> list[np.ndarray]:
+    """Pictures as the network gets them, from a set or from files; gray where one is gone."""
     preprocessing = network.spec.preprocessing
     gray = np.full(preprocessing.input_shape, 224, np.uint8)
-    read = ahead(lambda path: read_picture(path, preprocessing), paths)
-    return [gray if isinstance(one, Skipped) else one.pixels for one in read]
+    numbers = {path: i for i, path in enumerate(pictures.paths)} if pictures else {}
+
+    def look(path: Path) -> np.ndarray:
+        if pictures:
+            return pictures.picture(numbers[path]).pixels
+        one = read_picture(path, preprocessing)
+        return gray if isinstance(one, Skipped) else one.pixels
+
+    return list(ahead(look, paths))
 
 
 def _neighbor_row(
