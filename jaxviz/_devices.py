@@ -4,6 +4,7 @@ Every value here has a leading axis, one entry a device. The same program runs o
 batches of the same shape, so who evaluates a batch changes no bit of its result.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,13 +22,22 @@ def number() -> int:
 def spread(values: Sequence[Any]) -> Any:
     """Put one tree on each device."""
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *values)
-    return jax.pmap(lambda tree: tree, devices=jax.local_devices())(stacked)
+    return _placed()(stacked)
 
 
 def replicate(tree: Any) -> Any:
     """Put the same tree on every device."""
-    copy = jax.pmap(lambda _, tree: tree, in_axes=(0, None), devices=jax.local_devices())
-    return copy(np.arange(number()), tree)
+    return _copied()(np.arange(number()), tree)
+
+
+@functools.cache
+def _placed() -> Any:
+    return on_each(lambda tree: tree)
+
+
+@functools.cache
+def _copied() -> Any:
+    return jax.pmap(lambda _, tree: tree, in_axes=(0, None), devices=jax.local_devices())
 
 
 def on_each(function: Callable[..., Any]) -> Any:

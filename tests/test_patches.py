@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxviz
@@ -53,6 +53,7 @@ def test_equals_brute_force_whatever_the_batches(images, k, size):
 
 
 @given(image_sets(), st.integers(1, 5), st.integers(1, 4), st.booleans())
+@settings(max_examples=15)
 def test_all_positions_and_the_smallest_equal_a_full_sort(images, k, size, largest):
     batches = [images[i : i + size] for i in range(0, len(images), size)]
     found = top_patches(
@@ -67,6 +68,7 @@ def test_all_positions_and_the_smallest_equal_a_full_sort(images, k, size, large
 
 
 @given(image_sets(), st.integers(1, 5))
+@settings(max_examples=10)
 def test_the_smallest_are_the_largest_of_the_negative(images, k):
     smallest = top_patches(same, None, [images], layers="same", k=k, largest=False)["same"]
     largest = top_patches(same, None, [-images], layers="same", k=k)["same"]
