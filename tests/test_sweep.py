@@ -90,7 +90,7 @@ def test_two_processes_change_no_bit_even_after_one_was_killed(tmp_path, undistu
 def test_killed_at_random_moments_it_goes_on_to_the_same_bits(tmp_path, undisturbed, kills):
     arguments = ("--folder", tmp_path / "out", "--output", tmp_path / "found.npz")
     killed = interrupted(*arguments, "--save-every", 1, kills=kills, seed=kills)
-    assert killed >= min(kills, 3)
+    assert killed >= max(3, kills // 2)
     assert_same(np.load(tmp_path / "found.npz"), undisturbed)
 
 

@@ -68,7 +68,7 @@ def test_two_processes_change_no_bit(tmp_path, undisturbed):
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_goes_on_to_the_same_bits(tmp_path, undisturbed, kills):
     arguments = ("--kind", "features", "--folder", tmp_path / "out", "--save-every", 1)
-    assert interrupted(*arguments, kills=kills, seed=kills) >= 3
+    assert interrupted(*arguments, kills=kills, seed=kills) >= max(3, kills // 2)
     assert_same_files(tmp_path / "out", undisturbed)
 
 
