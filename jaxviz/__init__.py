@@ -9,11 +9,15 @@ such a function, from Flax, Equinox or plain JAX, and returns arrays or a `Named
 Data come first, options by keyword.
 """
 
+from . import sweep as sweep
 from ._checks import InputError as InputError
 from ._compilation import COMPILER_OPTIONS as COMPILER_OPTIONS
 from .activations import activation_maps as activation_maps
 from .activations import features as features
 from .activations import strongest_channels as strongest_channels
+from .embedding import Projection as Projection
+from .embedding import principal_components as principal_components
+from .embedding import t_sne as t_sne
 from .filters import filter_slices as filter_slices
 from .filters import filter_tiles as filter_tiles
 from .neighbors import Neighbors as Neighbors

@@ -11,7 +11,7 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,19 @@ MARK = "jaxviz"
 MANIFEST = "jaxviz.json"
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
-    """Write `data` beside `path`, bring it to the disk, and put it in place in one step."""
+def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> Path:
+    """Write `data` beside `path`, bring it to the disk, and put it in place in one step.
+
+    `data` may come in pieces, for files that are larger than memory.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                for piece in (data,) if isinstance(data, bytes) else data:
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o666 & ~_umask())
@@ -44,6 +48,13 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
+
+
+def remove_remains(folder: Path, *names: str) -> None:
+    """Remove what killed processes left of writing files of these names (or patterns)."""
+    for name in names:
+        for path in folder.glob(f".{name}.*"):
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -77,11 +88,15 @@ def _is_ours(path: Path) -> bool:
 
 
 def claim_folder(path: str | os.PathLike[str]) -> Path:
-    """Return `path` if it is free, empty, or a folder of ours; else refuse."""
+    """Return `path` if it is free, empty, or a folder of ours; else refuse.
+
+    A manifest that another process is just writing counts as one.
+    """
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; name a folder")
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+    foreign = path.is_dir() and any(MANIFEST not in file.name for file in path.iterdir())
+    if foreign and not (path / MANIFEST).is_file():
         raise InputError(f"{path}: is not empty and was not made by jaxviz; name another folder")
     return path
 
@@ -93,6 +108,34 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> Path:
     return write_whole(folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a folder's manifest; empty where there is none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a manifest of jaxviz ({error})") from None
+
+
+def array_header(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """The first bytes of an npy file; as many whatever the length of the first axis."""
+    buffer = io.BytesIO()
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+def map_array(path: Path) -> np.ndarray:
+    """Map an npy file into memory, to be read where it is looked at."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: missing or damaged ({reason})") from None
+
+
 def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str, Any]) -> Path:
     """Write an npz of arrays; its entry `jaxviz` is the provenance as JSON text."""
     plain = {name: np.asarray(value) for name, value in arrays.items()}
@@ -100,3 +143,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str,
     record = np.asarray(json.dumps(provenance, ensure_ascii=False, default=str))
     np.savez_compressed(buffer, **{MARK: record}, **plain)  # type: ignore[arg-type]
     return write_whole(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `write_arrays` wrote: the arrays and the provenance."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return arrays, json.loads(str(arrays.pop(MARK)))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not an npz that jaxviz wrote ({reason})") from None

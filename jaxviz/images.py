@@ -8,13 +8,13 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ._ahead import ahead
 from ._checks import InputError
 from ._typing import Fitted, Pixels
 
@@ -213,6 +213,22 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class FittedPicture(NamedTuple):
+    """A picture as the network gets it, uint8 (crop, crop, 3), and where that lies in it."""
+
+    pixels: Pixels
+    placement: Placement
+
+
+def read_picture(path: Path, preprocessing: Preprocessing) -> FittedPicture | Skipped:
+    """Read and fit one picture; an unreadable one comes back as the reason why."""
+    try:
+        pixels = decode(path)
+    except InputError as error:
+        return Skipped(str(path), str(error).removeprefix(f"{path}: "))
+    return FittedPicture(preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2]))
+
+
 class Loaded(NamedTuple):
     """Pictures that were read: fitted uint8 (n, crop, crop, 3), their paths and placements."""
 
@@ -224,27 +240,27 @@ class Loaded(NamedTuple):
 
 def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> Loaded:
     """Read and fit pictures in threads, in order; unreadable ones are listed, not fatal."""
-
-    def read(path: Path) -> tuple[Path, Fitted, Placement] | Skipped:
-        try:
-            pixels = decode(path)
-        except InputError as error:
-            return Skipped(str(path), str(error).removeprefix(f"{path}: "))
-        return path, preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2])
-
-    read_ones: list[tuple[Path, Fitted, Placement]] = []
+    fitted: list[tuple[Path, FittedPicture]] = []
     skipped: list[Skipped] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for result in pool.map(read, paths):
-            if isinstance(result, Skipped):
-                skipped.append(result)
-            else:
-                read_ones.append(result)
-    if not read_ones:
-        reasons = "; ".join(f"{path} ({reason})" for path, reason in skipped[:3])
-        raise InputError(f"pictures: none could be read: {reasons or 'none given'}")
-    names, pixels, placements = zip(*read_ones, strict=True)
-    return Loaded(np.stack(pixels), list(names), list(placements), skipped)
+    for path, one in ahead(lambda path: (path, read_picture(path, preprocessing)), paths):
+        if isinstance(one, Skipped):
+            skipped.append(one)
+        else:
+            fitted.append((path, one))
+    if not fitted:
+        raise unreadable(skipped)
+    return Loaded(
+        np.stack([one.pixels for _, one in fitted]),
+        [path for path, _ in fitted],
+        [one.placement for _, one in fitted],
+        skipped,
+    )
+
+
+def unreadable(skipped: Sequence[Skipped]) -> InputError:
+    """The error to raise when not one picture could be read."""
+    reasons = "; ".join(f"{path} ({reason})" for path, reason in skipped[:3])
+    return InputError(f"pictures: none could be read: {reasons or 'none given'}")
 
 
 def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -5,6 +5,7 @@ last hidden layer. The same search over raw pixels is the comparison that shows 
 pixels find pictures of like brightness and layout, features find like things.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -12,11 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from . import _devices
+from ._ahead import ahead
 from ._checks import InputError, choice, count
-from ._compilation import compiled
 from ._typing import Array
 
 METRICS = ("cosine", "euclidean")
+_PIECE_BYTES = 2**26  # of the database, on each device at a time
+_QUERIES = 2048  # looked up together
+_NONE = np.int32(2**31 - 1)  # sorts after every row
 
 
 class Neighbors(NamedTuple):
@@ -39,6 +44,9 @@ def nearest_neighbors(
     exclude_self: bool = False,
 ) -> Neighbors:
     """Find the exact `k` nearest rows of `database` for each row of `queries`.
+
+    A NumPy database, such as a memory-mapped features.npy, is searched piece by piece on all
+    devices and never loaded whole.
 
     Args:
         queries: float vectors (queries, dim).
@@ -64,30 +72,98 @@ def nearest_neighbors(
         raise InputError(f"exclude_self: queries must be the database, got shapes {shapes}")
     count(k, "k", most=shapes[1][0] - exclude_self)
     choice(metric, "metric", METRICS)
-    return Neighbors(*_search(queries, database, k=k, metric=metric, exclude_self=exclude_self))
+    options: Any = {"k": k, "metric": metric, "exclude_self": exclude_self}
+    on_host = isinstance(queries, np.ndarray) and isinstance(database, np.ndarray)
+    if on_host and database.nbytes > _PIECE_BYTES:
+        return _search_pieces(queries, database, **options)  # type: ignore[arg-type]
+    return Neighbors(*_search(queries, database, **options))
 
 
 def _search_plain(queries: Any, database: Any, *, k: int, metric: str, exclude_self: bool) -> Any:
-    if metric == "cosine":
-        queries, database = _unit(queries), _unit(database)
-    products = jnp.matmul(queries, database.T, precision="highest")
-    if metric == "cosine":
-        distances = 1 - products
-    else:
-        squares = (queries**2).sum(1)[:, None] + (database**2).sum(1)[None] - 2 * products
-        distances = jnp.sqrt(jnp.maximum(squares, 0))
+    squares = (queries**2).sum(1), (database**2).sum(1)
+    distances = _distances(queries, database, *squares, metric=metric)
     if exclude_self:
         distances = jnp.where(jnp.eye(len(distances), dtype=bool), jnp.inf, distances)
     negated, indices = jax.lax.top_k(-distances, k)
     return -negated, indices
 
 
-def _unit(vectors: Any) -> Any:
-    length = jnp.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / jnp.where(length == 0, 1, length)
+# Without the compiler options of `compiled`, which make products of matrices slower.
+_search = jax.jit(_search_plain, static_argnames=("k", "metric", "exclude_self"))
 
 
-_search = compiled(_search_plain, static_argnames=("k", "metric", "exclude_self"))
+def _distances(queries: Any, database: Any, q_squares: Any, d_squares: Any, *, metric: str) -> Any:
+    """All distances, (queries, database), from the vectors and their squared lengths."""
+    products = jnp.matmul(queries, database.T, precision="highest")
+    if metric == "cosine":
+        a, b = (jnp.sqrt(jnp.where(one == 0, 1, one)) for one in (q_squares, d_squares))
+        return jnp.maximum(1 - products / a[:, None] / b, 0)  # round-off goes below zero
+    return jnp.sqrt(jnp.maximum(q_squares[:, None] + d_squares - 2 * products, 0))
+
+
+def _search_pieces(
+    queries: np.ndarray, database: np.ndarray, *, k: int, metric: str, exclude_self: bool
+) -> Neighbors:
+    """Search groups of one piece a device, the next read while one is searched."""
+    dim, number = database.shape[1], _devices.number()
+    rows = min(max(1, _PIECE_BYTES // (4 * dim)), -(-len(database) // number))
+    block = min(len(queries), _QUERIES)
+
+    def read(first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        pieces = np.asarray(database[first : first + number * rows], np.float32)
+        missing = number * rows - len(pieces)
+        if missing:
+            pieces = np.pad(pieces, [(0, missing), (0, 0)])
+        squares = _squares(pieces).reshape(number, rows)
+        firsts = first + rows * np.arange(number, dtype=np.int32)
+        return pieces.reshape(number, rows, dim), squares, firsts
+
+    program = _step_on_each(k, metric, exclude_self)
+    found = []
+    start = Neighbors(np.full((block, k), np.inf, np.float32), np.full((block, k), _NONE, np.int32))
+    for begin in range(0, len(queries), block):
+        mine = np.zeros((block, dim), np.float32)
+        some = queries[begin : begin + block]
+        mine[: len(some)] = some
+        asked = _devices.replicate((mine, _squares(mine), np.int32(begin), np.int32(len(database))))
+        best = _devices.spread([start] * number)
+        for pieces in ahead(read, range(0, len(database), number * rows), depth=2):
+            earlier, best = best, program(best, *asked, *pieces)
+            jax.block_until_ready(earlier)
+        merged = functools.reduce(_merge, _devices.fetch(best))
+        found.append([np.asarray(field)[: len(some)] for field in merged])
+    return Neighbors(*(np.concatenate(fields) for fields in zip(*found, strict=True)))
+
+
+@functools.lru_cache(maxsize=8)
+def _step_on_each(k: int, metric: str, exclude_self: bool) -> Any:
+    def step(
+        best: Neighbors, queries: Any, q_squares: Any, first_query: Any, total: Any,
+        piece: Any, d_squares: Any, first: Any,
+    ) -> Neighbors:  # fmt: skip
+        index = first + jnp.arange(len(piece), dtype=jnp.int32)
+        left_out = (index >= total)[None]
+        if exclude_self:
+            own = first_query + jnp.arange(len(queries), dtype=jnp.int32)
+            left_out |= index == own[:, None]
+        distances = _distances(queries, piece, q_squares, d_squares, metric=metric)
+        distances = jnp.where(left_out, jnp.inf, distances)
+        negated, places = jax.lax.top_k(-distances, min(k, len(piece)))
+        return _merge(best, Neighbors(-negated, index[places]))
+
+    return _devices.on_each(step)
+
+
+def _squares(vectors: np.ndarray) -> np.ndarray:
+    """Squared lengths, on the host: beside a product of matrices XLA takes ten times as long."""
+    return np.einsum("ij,ij->i", vectors, vectors)
+
+
+def _merge(a: Neighbors, b: Neighbors) -> Neighbors:
+    """The k nearest of two results; of equal distances the smaller index is first."""
+    k = a.distances.shape[1]
+    pairs = (jnp.concatenate(pair, axis=1) for pair in zip(a, b, strict=True))
+    return Neighbors(*(field[:, :k] for field in jax.lax.sort(tuple(pairs), num_keys=2)))
 
 
 def label_agreement(

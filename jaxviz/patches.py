@@ -1,7 +1,8 @@
 """Maximally activating patches: run many images, keep the places that excite each channel most.
 
 Girshick et al. 2014 (R-CNN), section 3.1 and fig. 3; Zeiler & Fergus 2014, fig. 2; Yosinski et al.
-2015, section 2. One maximum is kept for each image and channel, so that a row shows k images.
+2015, section 2. One maximum is kept for each image and channel, so that a row shows k images,
+unless all positions are asked for.
 
 The state of the search is a monoid: `empty_state`, `update`, `merge`. Merging is associative and
 commutative and ties go to the smaller image index, row, then column, so the answer depends neither
@@ -20,7 +21,7 @@ from ._checks import InputError, count, image_batch, known_layers
 from ._compilation import compiled
 from ._typing import Apply, Array, Images, Params
 
-_NO_IMAGE = np.int32(2**31 - 1)
+NO_IMAGE = np.int32(2**31 - 1)  # sorts after every image
 
 
 class TopPatches(NamedTuple):
@@ -28,7 +29,7 @@ class TopPatches(NamedTuple):
 
     `values` are the activations; `images` the indices of the images in the order they came;
     `rows` and `cols` the places in the layer's map (0 for a layer without space). Where there were
-    fewer than k images, `values` is -inf and `images` -1.
+    fewer than k, `images` is -1 and `values` -inf (inf where the smallest were asked for).
     """
 
     values: Any
@@ -44,6 +45,8 @@ def top_patches(
     *,
     layers: str | Sequence[str],
     k: int = 9,
+    largest: bool = True,
+    unique_images: bool = True,
 ) -> dict[str, TopPatches]:
     """Find where each channel of the asked layers is excited most, over all batches.
 
@@ -53,7 +56,9 @@ def top_patches(
         batches: normalized float images (batch, height, width, channel), any number of times; a
             smaller last batch is padded. Images are numbered in the order they come.
         layers: exact names.
-        k: how many patches to keep for each channel, one an image.
+        k: how many patches to keep for each channel.
+        largest: look for the largest activations; else the smallest.
+        unique_images: keep one place an image and channel; else any number.
 
     Returns:
         {layer: TopPatches} with arrays (channels, k).
@@ -84,11 +89,16 @@ def top_patches(
             )
         number = batch.shape[0]
         padded = jnp.pad(batch, [(0, size - number), (0, 0), (0, 0), (0, 0)])
-        states = update(states, params, padded, seen, number, apply=apply, layers=names)
+        indices = np.full(size, NO_IMAGE, np.int32)
+        indices[:number] = np.arange(seen, seen + number)
+        states = update(
+            states, params, padded, indices,
+            apply=apply, layers=names, largest=largest, unique_images=unique_images,
+        )  # fmt: skip
         seen += number
     if states is None:
         raise InputError("batches: expected at least one, got none")
-    return {name: _public(states[name]) for name in names}
+    return {name: result(states[name], largest=largest) for name in names}
 
 
 def empty_states(
@@ -102,7 +112,7 @@ def empty_states(
 def empty_state(channels: int, k: int) -> TopPatches:
     """The neutral element of `merge`."""
     zeros = jnp.zeros((channels, k), jnp.int32)
-    return TopPatches(jnp.full((channels, k), -jnp.inf), zeros + _NO_IMAGE, zeros, zeros)
+    return TopPatches(jnp.full((channels, k), -jnp.inf), zeros + NO_IMAGE, zeros, zeros)
 
 
 def merge(a: TopPatches, b: TopPatches) -> TopPatches:
@@ -117,37 +127,60 @@ def _update(
     states: dict[str, TopPatches],
     params: Params,
     images: Any,
-    first: Any,
-    number: Any,
+    indices: Any,
     *,
     apply: Apply,
     layers: tuple[str, ...],
+    largest: bool = True,
+    unique_images: bool = True,
 ) -> dict[str, TopPatches]:
+    """Take in a batch; `indices` (batch,) int32 number its images, `NO_IMAGE` where none is."""
     outputs = apply(params, images)
-    index = jnp.arange(images.shape[0], dtype=jnp.int32)
-    real = (index < number)[None]
-    merged = {}
-    for name in layers:
-        activations = outputs[name]
-        width = activations.shape[2] if activations.ndim == 4 else 1
-        flat = activations.reshape(images.shape[0], -1, activations.shape[-1])
-        place = flat.argmax(axis=1).T.astype(jnp.int32)  # the first of equals: smallest row, col
-        found = TopPatches(
-            jnp.where(real, flat.max(axis=1).T.astype(jnp.float32), -jnp.inf),
-            jnp.where(real, jnp.broadcast_to(first + index, place.shape), _NO_IMAGE),
-            jnp.where(real, place // width, 0),
-            jnp.where(real, place % width, 0),
+    return {
+        name: merge(
+            states[name],
+            _best(
+                outputs[name] if largest else -outputs[name],
+                indices,
+                k=states[name].values.shape[1] if not unique_images else None,
+            ),
         )
-        merged[name] = merge(states[name], found)
-    return merged
+        for name in layers
+    }
 
 
-update = compiled(_update, static_argnames=("apply", "layers"))
+update = compiled(_update, static_argnames=("apply", "layers", "largest", "unique_images"))
 
 
-def _public(state: TopPatches) -> TopPatches:
-    missing = state.images == _NO_IMAGE
-    return state._replace(images=jnp.where(missing, -1, state.images))
+def _best(activations: Any, indices: Any, *, k: int | None) -> TopPatches:
+    """The best place of each image or, given `k`, the k best of the batch, for each channel."""
+    width = activations.shape[2] if activations.ndim == 4 else 1
+    flat = activations.reshape(len(indices), -1, activations.shape[-1]).astype(jnp.float32)
+    flat = jnp.where(flat == 0, 0, flat)  # -0 and 0 are equal to a sort, not to a selection
+    positions = flat.shape[1]
+    if k is None:
+        values, places = flat.max(axis=1).T, flat.argmax(axis=1).T  # of equals, the first
+        images = jnp.broadcast_to(indices, values.shape)
+    else:
+        masked = jnp.where((indices == NO_IMAGE)[:, None, None], -jnp.inf, flat)
+        pool = jnp.moveaxis(masked, 2, 0).reshape(flat.shape[2], -1)
+        values, found = jax.lax.top_k(pool, min(k, pool.shape[1]))  # of equals, the first
+        images, places = indices[found // positions], found % positions
+    places = places.astype(jnp.int32)
+    real = images != NO_IMAGE
+    return TopPatches(
+        jnp.where(real, values, -jnp.inf),
+        images,
+        jnp.where(real, places // width, 0),
+        jnp.where(real, places % width, 0),
+    )
+
+
+def result(state: TopPatches, *, largest: bool = True) -> TopPatches:
+    """What a final state says, with its values' own signs and -1 where there was no image."""
+    missing = state.images == NO_IMAGE
+    values = state.values if largest else -state.values
+    return state._replace(values=values, images=jnp.where(missing, -1, state.images))
 
 
 def crop(

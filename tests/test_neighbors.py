@@ -1,12 +1,14 @@
 """Neighbors equal brute force in double precision; agreement is what counting gives."""
 
+from unittest import mock
+
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxviz import InputError, label_agreement, nearest_neighbors
+from jaxviz import InputError, label_agreement, nearest_neighbors, neighbors
 
 
 def brute_force(queries, database, metric):
@@ -44,6 +46,43 @@ def test_no_row_is_its_own_neighbor_when_excluded(search):
     found = nearest_neighbors(database, database, k=k, metric=metric, exclude_self=True)
     assert (np.asarray(found.indices) != np.arange(len(database))[:, None]).all()
     assert np.isfinite(found.distances).all()
+
+
+@given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans())
+@settings(max_examples=6)
+def test_a_search_in_pieces_finds_the_same(search, piece, block, exclude_self):
+    queries, database, k, metric = search
+    queries = database if exclude_self else queries
+    options = {"k": k, "metric": metric, "exclude_self": exclude_self}
+    whole = nearest_neighbors(queries, database, **options)
+    with mock.patch.multiple(neighbors, _PIECE_BYTES=piece, _QUERIES=block):
+        pieces = nearest_neighbors(queries, database, **options)
+    np.testing.assert_allclose(pieces.distances, whole.distances, atol=2e-3)
+    true = brute_force(queries, database, metric)
+    picked = np.take_along_axis(true, pieces.indices, axis=1)
+    np.testing.assert_allclose(picked, whole.distances, atol=2e-3)
+    assert all(len(set(row)) == k for row in pieces.indices.tolist())
+
+
+def test_equal_distances_go_to_the_smaller_index_in_pieces_too():
+    database = np.tile(np.eye(4, dtype=np.float32), (50, 1))
+    with mock.patch.object(neighbors, "_PIECE_BYTES", 4 * 4 * 7):
+        for metric in ("cosine", "euclidean"):
+            found = nearest_neighbors(database[:4], database, k=60, metric=metric)
+            for row in range(4):
+                others = [i for i in range(200) if i % 4 != row]
+                assert found.indices[row].tolist() == [*range(row, 200, 4), *others[:10]]
+
+
+def test_a_memory_mapped_database_is_searched(tmp_path):
+    rng = np.random.default_rng(0)
+    database = rng.normal(size=(500, 16)).astype(np.float32)
+    np.save(tmp_path / "database.npy", database)
+    mapped = np.load(tmp_path / "database.npy", mmap_mode="r")
+    whole = nearest_neighbors(database[:9], database, k=5)
+    with mock.patch.object(neighbors, "_PIECE_BYTES", 4 * 16 * 64):
+        found = nearest_neighbors(mapped[:9], mapped, k=5)
+    np.testing.assert_array_equal(found.indices, whole.indices)
 
 
 def test_equal_distances_go_to_the_smaller_index():

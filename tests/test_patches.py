@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxviz
@@ -50,6 +50,30 @@ def test_equals_brute_force_whatever_the_batches(images, k, size):
     found = top_patches(same, None, batches, layers="same", k=k)["same"]
     for got, expected in zip(found, brute_force(images, k), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+@given(image_sets(), st.integers(1, 5), st.integers(1, 4), st.booleans())
+@settings(max_examples=15)
+def test_all_positions_and_the_smallest_equal_a_full_sort(images, k, size, largest):
+    batches = [images[i : i + size] for i in range(0, len(images), size)]
+    found = top_patches(
+        same, None, batches, layers="same", k=k, largest=largest, unique_images=False
+    )["same"]
+    sign = 1 if largest else -1
+    for channel in range(images.shape[-1]):
+        every = [(-sign * v, *place) for place, v in np.ndenumerate(images[..., channel])]
+        best = sorted(every)[:k] + [(np.inf, -1, 0, 0)] * (k - len(every))
+        got = [[sign * -v, *p] for v, *p in zip(*(f[channel].tolist() for f in found), strict=True)]
+        np.testing.assert_array_equal(got, best)
+
+
+@given(image_sets(), st.integers(1, 5))
+@settings(max_examples=10)
+def test_the_smallest_are_the_largest_of_the_negative(images, k):
+    smallest = top_patches(same, None, [images], layers="same", k=k, largest=False)["same"]
+    largest = top_patches(same, None, [-images], layers="same", k=k)["same"]
+    np.testing.assert_array_equal(smallest.values, -largest.values)
+    jax.tree.map(np.testing.assert_array_equal, smallest[1:], largest[1:])
 
 
 @st.composite

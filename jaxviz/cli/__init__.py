@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from .many import neighbors, patches, tour
+from . import many
+from .many import neighbors, tour
 from .single import activations, filters, occlude
+from .sweeps import features, pack, patches
 
 app = typer.Typer(
     name="jaxviz",
@@ -21,8 +23,9 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is shipped, and from where.")
 app.add_typer(weights_app, name="weights")
-for command in (tour, filters, activations, occlude, neighbors, patches):
+for command in (tour, filters, activations, occlude, neighbors, patches, features, pack):
     app.command()(command)
+app.command()(many.map)
 
 
 def main() -> None:
@@ -38,7 +41,10 @@ def main() -> None:
         print(f"jaxviz: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("jaxviz: interrupted; nothing was written half", file=sys.stderr)
+        print(
+            "jaxviz: interrupted; nothing was written half; a sweep goes on where it was saved",
+            file=sys.stderr,
+        )
         raise SystemExit(130) from None
 
 

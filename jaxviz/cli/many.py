@@ -1,23 +1,53 @@
 """Commands on many pictures."""
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .options import (
     BatchSize,
-    Channels,
     Folder,
     Layer,
-    Layers,
     NetworkName,
     Output,
     OutputFolder,
+    PictureSetFolder,
     SaveArrays,
+    SweepBatchSize,
     Weights,
 )  # fmt: skip
-from .steps import load_for, read_pictures, report_skipped, say, track, write_exhibits
+from .steps import counter, load_for, read_pictures, report_skipped, track, write_exhibits
+from .sweeps import open_pictures
+
+if TYPE_CHECKING:
+    from ..networks.registry import Network
+    from ..sweep import Features, PictureSet
+
+
+@contextlib.contextmanager
+def features_of(
+    model: "Network", folder: Path, layer: str | None, *, batch_size: int, output: Path
+) -> Iterator[tuple["Features", "PictureSet | None"]]:
+    """Features that lie in `folder`, or that are made of its pictures and go again."""
+    from .. import sweep
+
+    if sweep.is_features(folder):
+        yield sweep.load_features(folder), None
+        return
+    name = layer or model.spec.feature_layer
+    pictures = open_pictures(folder, model.spec.preprocessing, output)
+    with tempfile.TemporaryDirectory() as temporary:
+        with counter(f"{name} features") as progress:
+            made = sweep.features(
+                model.apply, model.params, pictures, layer=name, batch_size=batch_size,
+                prepare=model.spec.preprocessing.normalize, folder=temporary, progress=progress,
+            )  # fmt: skip
+        report_skipped(made.skipped)
+        yield made, pictures
 
 
 def tour(
@@ -68,60 +98,70 @@ def neighbors(
 ) -> None:
     """Which pictures does a layer take for alike, and which do raw pixels?
 
-    With labeled sub-folders, says how often a neighbor is of the same kind.
+    With labeled sub-folders, says how often a neighbor is of the same kind. FOLDER may also be one
+    that `jaxviz pack` or `jaxviz features` wrote, of any size.
     """
+    from .. import sweep
     from ..report import folders
 
     model = load_for(network, weights, output, save_arrays)
+    if sweep.is_features(folder) or sweep.is_packed(folder):
+        with features_of(model, folder, layer, batch_size=batch_size, output=output) as (made, own):
+            total = len(made.paths)
+            queries = [i * total // min(rows, total) for i in range(min(rows, total))]
+            exhibit = folders.feature_neighbors(model, made, top=top, queries=queries, pictures=own)
+            options = {"folder": str(folder), "layer": made.manifest["layer"], "top": top}
+            write_exhibits(output, [exhibit], model, options, save_arrays)
+        return
     loaded = read_pictures(model, folder)
     name = layer or model.spec.feature_layer
     total = len(loaded.paths)
     queries = [i * total // min(rows, total) for i in range(min(rows, total))]
     exhibit = folders.neighbors(
-        model, loaded, name, top=top, queries=queries, batch_size=batch_size, track=track
-    )
+        model, loaded, name, top=top, queries=queries, labels=folders.labels_of(loaded),
+        batch_size=batch_size, track=track,
+    )  # fmt: skip
     options = {"folder": str(folder), "layer": name, "top": top, "batch_size": batch_size}
     write_exhibits(output, [exhibit], model, options, save_arrays)
 
 
-def patches(
-    folder: Folder,
+def map(  # noqa: A001
+    folder: PictureSetFolder,
     network: NetworkName = "alexnet",
     weights: Weights = None,
-    layer: Layers = None,
-    channel: Channels = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Patches for each channel.")] = 9,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Channels to show.")] = 12,
-    batch_size: BatchSize = 16,
-    output: OutputFolder = Path("patches"),
+    layer: Layer = None,
+    method: Annotated[
+        Literal["pca", "tsne"],
+        typer.Option("--method", help="`pca`, or `tsne`, which needs scikit-learn."),
+    ] = "pca",
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=1, help="Pictures to draw; the others are dots.")
+    ] = 300,
+    batch_size: SweepBatchSize = 32,
+    output: Output = Path("map.png"),
     save_arrays: SaveArrays = False,
 ) -> None:
-    """What excites a channel most? A row of patches for each, out of all pictures of a folder.
+    """A map of a folder: pictures that a layer takes for alike lie close together.
 
-    OUTPUT gets a PNG for each layer and `jaxviz.json`, which lists every patch with its picture,
-    its place and its box in the original picture's pixels (top, left, bottom, right).
+    FOLDER may also be one that `jaxviz pack` or `jaxviz features` wrote.
     """
-    from ..files import claim_folder, write_arrays, write_manifest
-    from ..networks.registry import load
-    from ..render import save_figure
-    from ..report import folders
-    from ..report.exhibit import provenance
+    from ..embedding import principal_components, t_sne
+    from ..report.folders import thumbnails
+    from ..report.maps import map_exhibit
 
-    claim_folder(output)
-    model = load(network, weights=weights)
-    loaded = read_pictures(model, folder)
-    layers = layer or [model.spec.deep_layers[-1]]
-    exhibits, records = folders.patches(
-        model, loaded, layers, top=top, channels=channel or (), rows=rows,
-        batch_size=batch_size, track=track,
-    )  # fmt: skip
-    options = {"folder": str(folder), "layer": layers, "top": top, "batch_size": batch_size}
-    record = provenance(model, options)
-    skipped = [one._asdict() for one in loaded.skipped]
-    write_manifest(output, {"provenance": record, "patches": records, "skipped": skipped})
-    for name, exhibit in zip(layers, exhibits, strict=True):
-        say(exhibit)
-        file = output / f"{name.replace('/', '_')}.png"
-        print(save_figure(exhibit.figure, file))
-        if save_arrays:
-            print(write_arrays(file.with_suffix(".npz"), exhibit.arrays, record))
+    model = load_for(network, weights, output, save_arrays)
+    with features_of(model, folder, layer, batch_size=batch_size, output=output) as (made, source):
+        facts = []
+        if method == "pca":
+            found = principal_components(made.vectors, k=2)
+            points = found.points
+            facts = [("variance shown", f"{found.shares.sum():.0%}")]
+        else:
+            points = t_sne(made.vectors)
+        name, total = made.manifest["layer"], len(made.paths)
+        shown = [i * total // min(pictures, total) for i in range(min(pictures, total))]
+        tiles = thumbnails(model, [made.paths[i] for i in shown], source)
+        title = f"{model.spec.title} {name}: {total} pictures by {method}"
+        exhibit = map_exhibit(points, tiles, shown, title=title, facts=facts)
+        options = {"folder": str(folder), "layer": name, "method": method}
+        write_exhibits(output, [exhibit], model, options, save_arrays)

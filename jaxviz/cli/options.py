@@ -13,6 +13,12 @@ Folder = Annotated[
         show_default=False,
     ),
 ]
+PictureSetFolder = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of pictures, or one that `jaxviz pack` wrote.", show_default=False
+    ),
+]
 NetworkName = Annotated[
     str, typer.Option("--network", help="`alexnet` (conv1 to pool5) or `squeezenet` (complete).")
 ]
@@ -44,4 +50,32 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="The PNG to write."
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")]
 SaveArrays = Annotated[
     bool, typer.Option("--save-arrays", help="Write the raw numbers too, as an npz beside it.")
+]
+SweepBatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, help="Pictures evaluated at a time on each device.")
+]
+SaveEvery = Annotated[
+    int, typer.Option("--save-every", min=1, help="Save the state after this many batches.")
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Begin anew, whatever was begun in OUTPUT.")
+]
+Coordinator = Annotated[
+    str | None,
+    typer.Option(
+        "--coordinator",
+        help="HOST:PORT of process 0, to run in several processes that share OUTPUT.",
+        show_default=False,
+    ),
+]
+NumProcesses = Annotated[
+    int | None,
+    typer.Option("--num-processes", min=1, help="How many processes.", show_default=False),
+]
+ProcessId = Annotated[
+    int | None, typer.Option("--process-id", min=0, help="Which one this is.", show_default=False)
+]
+Cluster = Annotated[
+    bool,
+    typer.Option("--cluster", help="Take all that from Slurm, Open MPI, Kubernetes or a TPU pod."),
 ]

@@ -1,7 +1,8 @@
 """Steps that several commands take: read pictures, show progress, write what came out."""
 
+import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,31 @@ def track(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
             items, title, total, console=console, transient=True, disable=not console.is_terminal
         )
     )
+
+
+@contextlib.contextmanager
+def counter(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with images/s and time left, to be called with (done, total).
+
+    Nothing is shown where standard error is no terminal.
+    """
+    from rich import progress
+    from rich.console import Console
+
+    class Speed(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> str:
+            return f"{task.speed:,.0f} images/s" if task.speed else ""
+
+    console = Console(stderr=True)
+    columns = (
+        progress.TextColumn("{task.description}"), progress.BarColumn(),
+        progress.MofNCompleteColumn(), Speed(), progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    with progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def status(title: str) -> Any:

@@ -48,6 +48,11 @@ def shown(network: Network, pixels: np.ndarray) -> Any:
     return network.spec.preprocessing.normalize(jax.numpy.asarray(pixels))
 
 
+def short(name: str, length: int = 16) -> str:
+    """A name cut to fit under a small picture."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
 def number(value: SupportsFloat) -> str:
     """A number as captions show it: three digits that matter."""
     return f"{float(value):.3g}"

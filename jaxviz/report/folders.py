@@ -1,19 +1,23 @@
 """Exhibits of many pictures: nearest neighbors and maximally activating patches."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import render
+from .._ahead import ahead
 from .._checks import InputError, count
 from ..activations import features
-from ..images import Loaded, batches
+from ..images import FittedPicture, Loaded, Skipped, batches, read_picture
 from ..neighbors import Neighbors, label_agreement, nearest_neighbors
 from ..networks.registry import Network
-from ..patches import TopPatches, crop, top_patches
+from ..patches import TopPatches, top_patches
+from ..sweep import Features, PictureSet
 from ..tracing import receptive_field
-from .exhibit import Exhibit, number, shown
+from .exhibit import Exhibit, number, short, shown
+from .patch_pages import Seen, chosen_channels, patch_pages
 
 Track = Callable[[Iterable[Any], int, str], Iterator[Any]]
 
@@ -23,7 +27,7 @@ def untracked(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
     return iter(items)
 
 
-def labels_of(loaded: Loaded) -> list[str] | None:
+def labels_of(loaded: Loaded | Features) -> list[str] | None:
     """Each picture's label, the name of its folder; None if all lie in one."""
     labels = [path.parent.name for path in loaded.paths]
     return labels if len(set(labels)) > 1 else None
@@ -63,6 +67,7 @@ def neighbors(
     *,
     top: int,
     queries: Sequence[int],
+    labels: Sequence[str] | None,
     batch_size: int,
     track: Track = untracked,
 ) -> Exhibit:
@@ -70,7 +75,6 @@ def neighbors(
     if len(loaded.paths) < 2:
         raise InputError("neighbors: expected at least two pictures to compare")
     top = min(count(top, "top"), len(loaded.paths) - 1)
-    labels = labels_of(loaded)
     vectors = picture_features(network, loaded.pixels, layer, batch_size=batch_size, track=track)
     searches = []
     for name, data, metric in (
@@ -82,7 +86,7 @@ def neighbors(
         found = Neighbors(np.asarray(found.distances), np.asarray(found.indices))
         searches.append(Search(name, found))
     rows = [
-        _neighbor_row(loaded, labels, query, search)
+        _neighbor_row(loaded.paths, loaded.pixels, labels, query, query, search)
         for query in queries
         for search in (searches[0], searches[2])
     ]
@@ -91,9 +95,13 @@ def neighbors(
         separate_first=True,
     )  # fmt: skip
     facts = [("pictures", str(len(loaded.paths)))]
+    if len(queries) < len(loaded.paths):
+        facts.append(("looked up here", str(len(queries))))
     for name, found in searches if labels else []:
         nearest, among = (label_agreement(found.indices[:, :k], labels, labels) for k in (1, top))
-        facts.append((f"same kind by {name}", f"{nearest:.0%} of nearest, {among:.0%} of {top}"))
+        facts.append(
+            (f"same kind by {name}", f"{nearest:.0%} of the nearest, {among:.0%} of {top}")
+        )
     arrays: dict[str, Any] = {
         "features": vectors,
         "paths": np.array([str(p) for p in loaded.paths]),
@@ -104,18 +112,80 @@ def neighbors(
     return Exhibit(figure, arrays, facts, alt)
 
 
+def feature_neighbors(
+    network: Network,
+    made: Features,
+    *,
+    top: int,
+    queries: Sequence[int],
+    metric: str = "cosine",
+    pictures: PictureSet | None = None,
+) -> Exhibit:
+    """For each query its nearest pictures among features on disk; only what is shown is read."""
+    total = len(made.paths)
+    if total < 2:
+        raise InputError("neighbors: expected at least two pictures to compare")
+    # One more than asked for, as each query finds itself.
+    top = min(count(top, "top"), total - 1)
+    rows = np.asarray(queries)
+    found = nearest_neighbors(made.vectors[rows], made.vectors, k=top + 1, metric=metric)
+    indices, distances = (np.asarray(field) for field in (found.indices, found.distances))
+    own = indices == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = (len(rows), top)
+    search = Search(
+        f"{made.manifest['layer']}, {metric}",
+        Neighbors(distances[~own].reshape(shape), indices[~own].reshape(shape)),
+    )
+    shown_ones = sorted({*rows.tolist(), *search.found.indices.ravel().tolist()})
+    tiles = thumbnails(network, [made.paths[index] for index in shown_ones], pictures)
+    pixels = dict(zip(shown_ones, tiles, strict=True))
+    labels = labels_of(made)
+    lines = [
+        _neighbor_row(made.paths, pixels, labels, query, place, search)
+        for place, query in enumerate(rows.tolist())
+    ]
+    title = f"{network.spec.title}: nearest neighbors by {search.name} among {total} pictures"
+    facts = [("pictures", str(total)), ("queries", str(len(rows)))]
+    if labels:
+        agreement = label_agreement(search.found.indices, [labels[q] for q in rows], labels)
+        facts.append((f"same kind by {search.name}", f"{agreement:.0%} of {top}"))
+    arrays = {"queries": rows, **search.found._asdict()}
+    alt = f"For {len(rows)} pictures, a row of neighbors by {search.name}."
+    figure = render.montage(lines, title=title, separate_first=True)
+    return Exhibit(figure, arrays, facts, alt)
+
+
+def thumbnails(
+    network: Network, paths: Sequence[Path], pictures: PictureSet | None = None
+) -> list[np.ndarray]:
+    """Pictures as the network gets them, from a set or from files; gray where one is gone."""
+    preprocessing = network.spec.preprocessing
+    gray = np.full(preprocessing.input_shape, 224, np.uint8)
+    numbers = {path: i for i, path in enumerate(pictures.paths)} if pictures else {}
+
+    def look(path: Path) -> np.ndarray:
+        if pictures:
+            return pictures.picture(numbers[path]).pixels
+        one = read_picture(path, preprocessing)
+        return gray if isinstance(one, Skipped) else one.pixels
+
+    return list(ahead(look, paths))
+
+
 def _neighbor_row(
-    loaded: Loaded, labels: list[str] | None, query: int, search: Search
-) -> render.Row:
-    tiles = [render.Tile(loaded.pixels[query], loaded.paths[query].stem[:18])]
+    paths: Sequence[Path], pixels: Any, labels: Sequence[str] | None, query: int, place: int,
+    search: Search,
+) -> render.Row:  # fmt: skip
+    tiles = [render.Tile(pixels[query], short(paths[query].stem))]
     for index, distance in zip(
-        search.found.indices[query], search.found.distances[query], strict=True
+        search.found.indices[place], search.found.distances[place], strict=True
     ):
         frame = None
         if labels:
             frame = "#e66101" if labels[index] == labels[query] else "#b8b8b8"
-        caption = f"{loaded.paths[index].stem[:18]}\n{number(distance)}"
-        tiles.append(render.Tile(loaded.pixels[index], caption, frame))
+        caption = f"{short(paths[index].stem)}\n{number(distance)}"
+        tiles.append(render.Tile(pixels[index], caption, frame))
     return render.Row(search.name.replace(", ", "\n"), tiles)
 
 
@@ -143,56 +213,25 @@ def patches(
     exhibits, records = [], []
     for layer in layers:
         best = TopPatches(*(np.asarray(field) for field in found[layer]))
-        chosen = _channels(best, channels, rows)
-        shape = network.spec.preprocessing.input_shape
-        field = receptive_field(network.apply, network.params, shape, layer=layer)
-        lines = []
-        for channel in chosen:
-            tiles = []
-            for rank in range(best.values.shape[1]):
-                tile, record = _patch(loaded, best, field, channel, rank)
-                tiles.append(tile)
-                records.append({"layer": layer, "channel": channel, "rank": rank, **record})
-            lines.append(render.Row(f"channel {channel}", tiles))
-        size = f"{field.size[0]} x {field.size[1]}"
-        figure = render.montage(
-            lines,
-            title=f"{network.spec.title} {layer}: the patches ({size} pixels) that excite it most",
-        )
+        chosen = chosen_channels(best, channels, rows)
+        (page,) = patch_pages(
+            network, layer, best, lambda index: _seen(loaded, index),
+            channels=chosen, rows=len(chosen),
+        )  # fmt: skip
         facts = [
             ("layer", layer),
             ("pictures", str(len(loaded.paths))),
-            ("patch", f"{size} pixels, one an image and channel"),
-            ("strongest", number(best.values.max())),
+            ("patch", f"{page.exhibit.facts[1][1]}, one an image and channel"),
+            page.exhibit.facts[2],
         ]
-        alt = f"{len(chosen)} rows of patches, one row for each channel of {layer}."
         arrays = {f"{layer}.{name}": value for name, value in best._asdict().items()}
-        exhibits.append(Exhibit(figure, arrays, facts, alt))
+        exhibits.append(page.exhibit._replace(facts=facts, arrays=arrays))
+        records += page.records
     return exhibits, records
 
 
-def _channels(best: TopPatches, asked: Sequence[int], rows: int) -> list[int]:
-    most = len(best.values)
-    if any(not 0 <= channel < most for channel in asked):
-        raise InputError(f"channel: expected 0 to {most - 1}, got {list(asked)}")
-    # The last of a row says most: the channel is excited by every picture of it.
-    order = np.argsort(-best.values[:, -1], kind="stable")
-    return list(asked) or order[: min(rows, most)].tolist()
-
-
-def _patch(
-    loaded: Loaded, best: TopPatches, field: Any, channel: int, rank: int
-) -> tuple[render.Tile, dict[str, Any]]:
-    index, value = int(best.images[channel, rank]), float(best.values[channel, rank])
-    row, col = int(best.rows[channel, rank]), int(best.cols[channel, rank])
-    box = field.box(row, col)
-    patch = crop(loaded.pixels[index], box)
-    path, placement = loaded.paths[index], loaded.placements[index]
-    record = {
-        "image": str(path), "value": value, "row": row, "col": col,
-        "input_box": box, "picture_box": [round(edge, 2) for edge in placement.box(box)],
-    }  # fmt: skip
-    return render.Tile(patch, f"{path.stem[:14]}\n{number(value)} at {row},{col}"), record
+def _seen(loaded: Loaded, index: int) -> Seen:
+    return Seen(FittedPicture(loaded.pixels[index], loaded.placements[index]), loaded.paths[index])
 
 
 def one_channel(
@@ -208,7 +247,7 @@ def one_channel(
     figure = render.overlays(
         [loaded.pixels[i] for i in order],
         [maps[i] for i in order],
-        [f"{loaded.paths[i].stem[:18]}, up to {number(peaks[i])}" for i in order],
+        [f"{short(loaded.paths[i].stem)}, up to {number(peaks[i])}" for i in order],
         [render.map_extent(field, maps.shape[1:])] * len(order),
         columns=5,
         title=f"{network.spec.title} {layer}, channel {channel}: the pictures that excite it most",

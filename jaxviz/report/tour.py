@@ -92,6 +92,8 @@ def write_tour(
     if len(own.paths) < _ENOUGH:
         joined = own.paths + [p for p in example_pictures() if p not in own.paths]
         many = load_pictures(joined, network.spec.preprocessing)
+    # Pictures given in one folder have no labels, and none to share with the examples.
+    labels = folders.labels_of(many) if folders.labels_of(own) else None
     leads = [Picture(path.stem, pixels) for path, pixels in zip(own.paths, own.pixels, strict=True)]
     seen = load_pictures(own.paths[: len(_FEATURED)], classifier.spec.preprocessing)
     named = [Picture(p.stem, pixels) for p, pixels in zip(seen.paths, seen.pixels, strict=True)]
@@ -100,7 +102,7 @@ def write_tour(
         ("pictures", lambda: []),
         ("first", lambda: [single.filters(network, network.spec.first_layer, top=10**6)]),
         ("middle", lambda: [single.filters(network, network.spec.middle_layer, top=8)]),
-        ("neighbors", lambda: [_neighbors(network, many, top, batch_size)]),
+        ("neighbors", lambda: [_neighbors(network, many, labels, top, batch_size)]),
         ("activations", lambda: _activations(network, leads, many, batch_size)),
         ("patches", lambda: _patches(network, many, top, batch_size)),
         ("occlusion", lambda: [_occlusion(classifier, named, target)]),
@@ -156,10 +158,14 @@ def _plate(exhibit: Exhibit) -> Plate:
     return Plate(_data_address(render.png(exhibit.figure), "png"), exhibit.alt, exhibit.facts)
 
 
-def _neighbors(network: Network, many: Loaded, top: int, batch_size: int) -> Exhibit:
+def _neighbors(
+    network: Network, many: Loaded, labels: list[str] | None, top: int, batch_size: int
+) -> Exhibit:
     layer = network.spec.feature_layer
     queries = range(min(4, len(many.paths)))
-    return folders.neighbors(network, many, layer, top=top, queries=queries, batch_size=batch_size)
+    return folders.neighbors(
+        network, many, layer, top=top, queries=queries, labels=labels, batch_size=batch_size
+    )
 
 
 def _activations(

@@ -1,0 +1,115 @@
+"""Pages of maximally activating patches: only the pictures of one page are held at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .. import render
+from .._ahead import ahead
+from .._checks import InputError
+from ..images import FittedPicture
+from ..networks.registry import Network
+from ..patches import TopPatches, crop
+from ..tracing import receptive_field
+from .exhibit import Exhibit, number, short
+
+_DIMMED = 0.3
+
+
+class Seen(NamedTuple):
+    """A picture that patches are cut from, and its path."""
+
+    picture: FittedPicture
+    path: Path
+
+
+class Page(NamedTuple):
+    """Rows of patches, the same in their pictures if asked for, and a record of each patch."""
+
+    exhibit: Exhibit
+    context: Figure | None
+    records: list[dict[str, Any]]
+
+
+def patch_pages(
+    network: Network,
+    layer: str,
+    best: TopPatches,
+    look: Callable[[int], Seen],
+    *,
+    channels: Sequence[int],
+    rows: int,
+    context: bool = False,
+    largest: bool = True,
+) -> Iterator[Page]:
+    """Yield pages of `rows` channels each; `look` finds a picture by its number."""
+    shape = network.spec.preprocessing.input_shape
+    field = receptive_field(network.apply, network.params, shape, layer=layer)
+    size = f"{field.size[0]} x {field.size[1]}"
+    what = "excite it most" if largest else "excite it least"
+    title = f"{network.spec.title} {layer}: the patches ({size} pixels) that {what}"
+    for start in range(0, len(channels), rows):
+        chosen = channels[start : start + rows]
+        indices = np.unique(best.images[chosen])
+        wanted = [int(index) for index in indices if index >= 0]
+        seen = dict(zip(wanted, ahead(look, wanted), strict=True))
+        lines, wholes, records = [], [], []
+        for channel in chosen:
+            patches, pictures = [], []
+            for rank in np.flatnonzero(best.images[channel] >= 0):
+                index, row, col = (int(values[channel, rank]) for values in best[1:])
+                value = float(best.values[channel, rank])
+                (pixels, placement), path = seen[index]
+                box = field.box(row, col)
+                caption = f"{short(path.stem)}\n{number(value)} at {row},{col}"
+                patches.append(render.Tile(crop(pixels, box), caption))
+                pictures.append(
+                    render.Tile(_dimmed(pixels, field.box(row, col, clipped=True)), caption)
+                )
+                records.append(
+                    {
+                        "layer": layer, "channel": channel, "rank": int(rank), "image": str(path),
+                        "value": value, "row": row, "col": col, "input_box": box,
+                        "picture_box": [round(edge, 2) for edge in placement.box(box)],
+                    }
+                )  # fmt: skip
+            lines.append(render.Row(f"channel {channel}", patches))
+            wholes.append(render.Row(f"channel {channel}", pictures))
+        facts = [
+            ("layer", layer),
+            ("patch", f"{size} pixels"),
+            ("shown", f"activations up to {number(best.values[chosen].max())}"),
+        ]
+        alt = f"{len(chosen)} rows of patches, one row for each channel of {layer}."
+        exhibit = Exhibit(render.montage(lines, title=title), {}, facts, alt)
+        whole = render.montage(wholes, title=f"{title}, in their pictures") if context else None
+        yield Page(exhibit, whole, records)
+
+
+def _dimmed(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The whole picture, dark outside a (top, left, bottom, right) box inside it."""
+    top, left, bottom, right = box
+    dark = (pixels * _DIMMED).astype(np.uint8)
+    dark[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return dark
+
+
+def chosen_channels(
+    best: TopPatches,
+    asked: Sequence[int],
+    rows: int,
+    *,
+    everything: bool = False,
+    largest: bool = True,
+) -> list[int]:
+    """The channels to show: those asked for, all in order, or the `rows` most extreme."""
+    most = len(best.values)
+    if any(not 0 <= channel < most for channel in asked):
+        raise InputError(f"channel: expected 0 to {most - 1}, got {list(asked)}")
+    if asked or everything:
+        return list(asked) or list(range(most))
+    order = np.argsort(-best.values[:, 0] if largest else best.values[:, 0], kind="stable")
+    return [int(channel) for channel in order[: min(rows, most)]]

@@ -1,0 +1,24 @@
+"""Sweeps: a network run once over a picture set of any size, on all devices, never lost half-way.
+
+`top_patches` keeps the strongest activations of every channel, `features` writes one vector a
+picture. Pictures come from a folder, an array, or a folder that `pack` has decoded.
+"""
+
+from .checkpoint import restart as restart
+from .features import Features as Features
+from .features import features as features
+from .features import is_features as is_features
+from .features import load_features as load_features
+from .packed import PackedPictures as PackedPictures
+from .packed import is_packed as is_packed
+from .packed import open_packed as open_packed
+from .packed import pack as pack
+from .patches import Swept as Swept
+from .patches import top_patches as top_patches
+from .pictures import ArrayPictures as ArrayPictures
+from .pictures import FolderPictures as FolderPictures
+from .pictures import PictureSet as PictureSet
+from .pictures import folder_pictures as folder_pictures
+from .processes import ALONE as ALONE
+from .processes import Part as Part
+from .processes import join as join

@@ -1,0 +1,202 @@
+"""A tiny network, and a program that sweeps it over generated pictures, to be run and killed."""
+
+import argparse
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxviz
+from jaxviz import sweep
+from jaxviz.images import Preprocessing
+
+SHAPE = (10, 10, 3)
+LAYERS = ("conv", "dense")
+SMALL = Preprocessing(resize=12, crop=10, divisor=255, mean=(0.5,) * 3, std=(1, 1, 1))
+NUMBER = 203
+SWEEPING = __file__
+
+
+def params(seed=0):
+    rng = np.random.default_rng(seed)
+    shapes = {"conv": (3, 3, 3, 7), "dense": (5 * 5 * 7, 11)}
+    return {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
+
+
+def apply(params, images):
+    dims = ("NHWC", "HWIO", "NHWC")
+    conv = jax.lax.conv_general_dilated(
+        images, params["conv"], (2, 2), "SAME", dimension_numbers=dims
+    )
+    conv = jax.nn.relu(conv)
+    return {"conv": conv, "dense": conv.reshape(len(conv), -1) @ params["dense"]}
+
+
+def prepare(pixels):
+    return pixels.astype(jnp.float32) / 255 - 0.5
+
+
+def pixels(number, seed=1):
+    """Coarse values, and every picture twice in a row, so that ties are common."""
+    half = np.random.default_rng(seed).integers(0, 6, size=(-(-number // 2), *SHAPE)) * 51
+    return np.repeat(half, 2, axis=0)[:number].astype(np.uint8)
+
+
+def top(pictures, **options):
+    settings = {"prepare": prepare, "layers": LAYERS, "k": 4, "batch_size": 4} | options
+    return sweep.top_patches(apply, params(), pictures, **settings)
+
+
+def vectors(pictures, **options):
+    settings = {"prepare": prepare, "layer": "conv", "batch_size": 4} | options
+    return sweep.features(apply, params(), pictures, **settings)
+
+
+def arrays(swept):
+    return {
+        f"{layer}.{field}": value
+        for layer, found in swept.found.items()
+        for field, value in found._asdict().items()
+    }
+
+
+class Generated:
+    """Pictures of 64 x 64 that are made when they are read, and paths when they are asked for."""
+
+    image_shape = (64, 64, 3)
+    grain = 8
+
+    def __init__(self, number):
+        self.paths = range(number)
+
+    def read(self, start, out):
+        for index, place in enumerate(out, start):
+            place[:] = index % 251
+        return {}
+
+
+def peak(number):
+    """Kilobytes of memory at most, over a sweep of so many pictures."""
+
+    def channels(params, images):
+        return {"same": images}
+
+    swept = sweep.top_patches(
+        channels, (), Generated(number), prepare=prepare, layers="same", k=3, batch_size=50
+    )
+    assert swept.found["same"].images[0, 0] == 250
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class StopError(Exception):
+    pass
+
+
+def environment(devices=1):
+    return os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONPATH": str(Path(jaxviz.__file__).parents[1]),
+    }
+
+
+def start(*arguments, devices=1, **options):
+    command = [sys.executable, "-W", "error", SWEEPING, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment(devices), text=True, **options)
+
+
+def finish(workers):
+    """Wait for all to end well; if one does not, end the others, which would wait for it."""
+    for worker in workers:
+        said = worker.communicate()[1]
+        if worker.returncode != 0:
+            for other in workers:
+                other.kill()
+                other.communicate()
+        assert worker.returncode == 0, said
+
+
+def run(*arguments, **options):
+    finish([start(*arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **options)])
+
+
+def two_processes(folder, *arguments, **options):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    who = {"coordinator": address, "num_processes": 2}
+    return [
+        start(
+            "--folder", folder, "--output", folder.parent / f"{i}.npz",
+            "--processes", json.dumps({**who, "process_id": i}), *arguments, **options,
+        )
+        for i in range(2)
+    ]  # fmt: skip
+
+
+def interrupted(*arguments, kills, seed, most=4):
+    """Run until done, killed at random moments on the way; say how often that was."""
+    rng = random.Random(seed)
+    killed = 0
+    while killed < kills:
+        worker = start(*arguments, stdout=subprocess.PIPE)
+        for _ in range(rng.randint(0, most)):
+            worker.stdout.readline()
+        worker.kill()
+        worker.communicate()
+        if worker.returncode != -signal.SIGKILL:
+            break  # it had come to its end
+        killed += 1
+    run(*arguments)
+    return killed
+
+
+def assert_same(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert value.tobytes() == np.asarray(found[name]).tobytes(), name
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kind", default="top", choices=("top", "features", "pack", "peak"))
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--save-every", type=int, default=2)
+    parser.add_argument("--processes", default="{}")
+    parser.add_argument("--number", type=int)
+    given = parser.parse_args()
+    if given.kind == "peak":
+        print(peak(given.number))
+        return
+    part = sweep.join(**json.loads(given.processes))
+    pictures = sweep.ArrayPictures(pixels(NUMBER))
+    if given.pictures:
+        pictures = sweep.folder_pictures(given.pictures, SMALL)
+
+    def progress(done, total):
+        print(done, total, flush=True)
+
+    common = {"folder": given.folder, "progress": progress}
+    saving = {"save_every": given.save_every, "part": part, **common}
+    if given.kind == "pack":
+        sweep.pack(pictures, preprocessing=SMALL, shard_size=4, **common)
+    elif given.kind == "features":
+        vectors(pictures, **saving)
+    else:
+        swept = top(pictures, **saving)
+        if given.output:
+            np.savez(given.output, **arrays(swept))
+
+
+if __name__ == "__main__":
+    main()
