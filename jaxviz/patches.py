@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 
 from ._checks import InputError, count, image_batch, known_layers
 from ._compilation import compiled
-from ._typing import Apply, Array, Images, Params
+from ._typing import Apply, Array, Params
 
 NO_IMAGE = np.int32(2**31 - 1)  # sorts after every image
 
@@ -102,9 +102,9 @@ def top_patches(
 
 
 def empty_states(
-    apply: Apply, params: Params, images: Images, *, layers: tuple[str, ...], k: int
+    apply: Apply, params: Params, images: Any, *, layers: tuple[str, ...], k: int
 ) -> dict[str, TopPatches]:
-    """The states before any image was seen."""
+    """The states before any image was seen; `images` may be their shape and type alone."""
     shapes = jax.eval_shape(lambda p, x: {n: apply(p, x)[n] for n in layers}, params, images)
     return {name: empty_state(value.shape[-1], k) for name, value in shapes.items()}
 

@@ -7,7 +7,7 @@ result the same to the bit for any number of devices, processes and interruption
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -36,6 +36,7 @@ class Task(NamedTuple):
     merge: Callable[[Any, Any], Any]
 
 
+@runtime_checkable
 class Rows(Protocol):
     """Where a sweep's rows go."""
 

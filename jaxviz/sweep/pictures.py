@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .._checks import InputError
 from ..images import FittedPicture, Placement, Preprocessing, Skipped, find_pictures, read_picture
 
 
+@runtime_checkable
 class PictureSet(Protocol):
     """Numbered pictures of one shape.
 
