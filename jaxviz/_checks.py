@@ -51,6 +51,13 @@ def _is_count(value: Any) -> bool:
     return whole and value > 0
 
 
+def channels(asked: Sequence[int], most: int) -> list[int]:
+    """Return channel numbers, each at least 0 and less than `most`."""
+    if any(not 0 <= channel < most for channel in asked):
+        raise InputError(f"channel: expected 0 to {most - 1}, got {list(asked)}")
+    return list(asked)
+
+
 def choice(value: str, name: str, valid: Iterable[str]) -> str:
     """Return `value` if it is one of `valid`."""
     names = list(valid)

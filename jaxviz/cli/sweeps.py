@@ -80,6 +80,7 @@ def patches(
     saved there on the way: after an interruption, the same command goes on.
     """
     from .. import sweep
+    from .._checks import channels
     from ..files import write_arrays, write_manifest
     from ..networks.registry import load
     from ..render import save_figure
@@ -92,6 +93,9 @@ def patches(
     )  # fmt: skip
     model = load(network, weights=weights)
     layers = layer or [model.spec.deep_layers[-1]]
+    shapes = model.layers()
+    for name in set(layers) & set(shapes):  # unknown ones are named by the sweep
+        channels(channel or (), shapes[name][-1])
     if restart:
         sweep.restart(output)
     pictures = open_pictures(folder, model.spec.preprocessing, output)
@@ -120,7 +124,7 @@ def patches(
         )
         pages = patch_pages(
             model, name, best, lambda index: Seen(pictures.picture(index), pictures.paths[index]),
-            channels=chosen, rows=rows, context=context, largest=not smallest,
+            numbers=chosen, rows=rows, context=context, largest=not smallest,
         )  # fmt: skip
         stem = name.replace("/", "_")
         several = len(chosen) > rows

@@ -216,7 +216,7 @@ def patches(
         chosen = chosen_channels(best, channels, rows)
         (page,) = patch_pages(
             network, layer, best, lambda index: _seen(loaded, index),
-            channels=chosen, rows=len(chosen),
+            numbers=chosen, rows=len(chosen),
         )  # fmt: skip
         facts = [
             ("layer", layer),

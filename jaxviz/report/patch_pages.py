@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from .. import render
 from .._ahead import ahead
-from .._checks import InputError
+from .._checks import channels
 from ..images import FittedPicture
 from ..networks.registry import Network
 from ..patches import TopPatches, crop
@@ -40,19 +40,19 @@ def patch_pages(
     best: TopPatches,
     look: Callable[[int], Seen],
     *,
-    channels: Sequence[int],
+    numbers: Sequence[int],
     rows: int,
     context: bool = False,
     largest: bool = True,
 ) -> Iterator[Page]:
-    """Yield pages of `rows` channels each; `look` finds a picture by its number."""
+    """Yield pages of `rows` channels each; `look` finds a picture, `numbers` are the channels."""
     shape = network.spec.preprocessing.input_shape
     field = receptive_field(network.apply, network.params, shape, layer=layer)
     size = f"{field.size[0]} x {field.size[1]}"
     what = "excite it most" if largest else "excite it least"
     title = f"{network.spec.title} {layer}: the patches ({size} pixels) that {what}"
-    for start in range(0, len(channels), rows):
-        chosen = channels[start : start + rows]
+    for start in range(0, len(numbers), rows):
+        chosen = numbers[start : start + rows]
         indices = np.unique(best.images[chosen])
         wanted = [int(index) for index in indices if index >= 0]
         seen = dict(zip(wanted, ahead(look, wanted), strict=True))
@@ -107,9 +107,7 @@ def chosen_channels(
 ) -> list[int]:
     """The channels to show: those asked for, all in order, or the `rows` most extreme."""
     most = len(best.values)
-    if any(not 0 <= channel < most for channel in asked):
-        raise InputError(f"channel: expected 0 to {most - 1}, got {list(asked)}")
     if asked or everything:
-        return list(asked) or list(range(most))
+        return channels(asked, most) or list(range(most))
     order = np.argsort(-best.values[:, 0] if largest else best.values[:, 0], kind="stable")
     return [int(channel) for channel in order[: min(rows, most)]]

@@ -10,6 +10,7 @@ from PIL import Image, ImageColor, ImageFilter
 
 from .. import render
 from .._checks import InputError, count
+from .._checks import channels as checked_channels
 from ..activations import activation_maps, strongest_channels
 from ..filters import filter_slices, filter_tiles
 from ..networks.registry import Network
@@ -68,9 +69,10 @@ def activations(
     if maps.ndim != 3:
         raise InputError(f"layer: {layer} has no maps, its shape is {maps.shape}")
     most = maps.shape[-1]
-    if any(not 0 <= channel < most for channel in channels):
-        raise InputError(f"channel: expected 0 to {most - 1}, got {list(channels)}")
-    chosen = list(channels) or strongest_channels(maps, k=min(count(top, "top"), most)).tolist()
+    chosen = (
+        checked_channels(channels, most)
+        or strongest_channels(maps, k=min(count(top, "top"), most)).tolist()
+    )
     field = receptive_field(network.apply, network.params, images.shape[1:], layer=layer)
     extent = render.map_extent(field, maps.shape[:2])
     strongest = [number(maps[..., channel].max()) for channel in chosen]
