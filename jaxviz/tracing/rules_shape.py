@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
 
+from .._typing import Array
 from .rules import RULES, Rule, Windows, bind_one
 from .tape import Step
 from .windows import Value, Window

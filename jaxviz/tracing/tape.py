@@ -198,7 +198,7 @@ class _Recorder:
         return outputs
 
 
-def _slices(*, axis: int, sizes: Sequence[int], operand: Any) -> core.ClosedJaxpr:
+def _slices(*, axis: int, sizes: Sequence[Any], operand: Any) -> core.ClosedJaxpr:
     """`split` written as slices, so that one rule serves both."""
     limits = np.cumsum(sizes)
 
