@@ -22,7 +22,7 @@ from random_networks import (
     pooling,
 )
 
-from jaxviz.tracing import planning, rules_window
+from jaxviz.tracing import planning, rules_window, spreading
 from jaxviz.tracing.explanation import explain
 from jaxviz.tracing.incremental import windowed_outputs
 from jaxviz.tracing.tape import record
@@ -288,7 +288,11 @@ def test_functions_of_the_same_structure_share_a_compilation() -> None:
     assert tape(2.0, one) != tape(2.0, small_kernel(3, 3, 2, 5))
 
 
-def test_explanation_names_what_was_windowed_and_what_was_not() -> None:
+def test_explanation_names_what_was_windowed_and_what_was_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rules_window, "_LEAST_SPREAD_KERNEL", 1 << 16)
+
     def fun(x: jax.Array) -> jax.Array:
         return jnp.cumsum(convolution_of(x, small_kernel(3, 3, 2, 4)), axis=1)
 
@@ -299,3 +303,39 @@ def test_explanation_names_what_was_windowed_and_what_was_not() -> None:
     assert steps["conv_general_dilated"].share == pytest.approx((16 + 12) / 2 / 120)
     assert steps["cumsum"].reason == "no rule for cumsum"
     assert "whole: no rule for cumsum" in str(report)
+
+
+def test_explanation_counts_the_products_of_a_spread_change() -> None:
+    def fun(x: jax.Array) -> jax.Array:
+        return convolution_of(x, small_kernel(3, 3, 2, 4))
+
+    (step,) = explain(fun, (12, 10, 2), [0, 6], [5, 4], window=(2, 2)).steps
+    assert step.share == pytest.approx(4 * 4 / (12 * 10 * 9))  # for 2 pixels an axis, 4 points
+
+
+def test_values_of_too_many_positions_are_not_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fun(x: jax.Array) -> jax.Array:
+        return jnp.cumsum(convolution_of(x, small_kernel(3, 3, 2, 4)), axis=1)
+
+    monkeypatch.setattr(planning, "_MOST_NUMBERS", 2000)  # two positions take 2 * 12 * 10 * 4
+    assert_agrees(fun)
+
+
+@pytest.mark.parametrize("extents", [(5,), (2, 5), (3, 6), (1, 8), (2, 3, 4)])
+def test_a_change_spread_in_both_ways_is_a_convolution(extents: tuple[int, ...]) -> None:
+    rank = len(extents)
+    change = jnp.asarray(random_image((3, 2, *extents, 4)))
+    kernel = jnp.asarray(random_image((3,) * rank + (4, 6)))
+    space = "WHD"[:rank]
+    numbers = (f"N{space}C", f"{space}IO", f"N{space}C")
+
+    def fun(images: jax.Array) -> jax.Array:
+        return lax.conv_general_dilated(
+            images, kernel, (1,) * rank, [(2, 2)] * rank, dimension_numbers=numbers
+        )
+
+    tape = record(fun, jax.ShapeDtypeStruct(change.shape[1:], jnp.float32)).tape
+    (step,) = tape.steps
+    prepared = spreading.prepare(step, kernel)
+    for way in (spreading.by_taps, spreading.by_points):
+        assert_close(way(step, change, prepared), jax.vmap(fun)(change))

@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array
 
 from .incremental import Positions
-from .planning import groups, multiply_adds
-from .tape import record
+from .planning import Group, groups, multiply_adds, one_group
+from .tape import Step, record
 
 
 class ExplainedStep(NamedTuple):
@@ -53,6 +53,11 @@ class Explanation(NamedTuple):
         return "\n".join(lines)
 
 
+def _multiply_adds(step: Step, group: Group) -> int:
+    into = group.boxes.get(step.inputs[0]) if isinstance(step.inputs[0], int) else None
+    return multiply_adds(step, group.boxes[step.outputs[0]].sizes, into and into.sizes)
+
+
 def explain(
     fun: Callable[[Array], Any],
     image_shape: Sequence[int],
@@ -74,15 +79,14 @@ def explain(
     """
     tape = record(fun, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).tape
     region = Positions(tuple(tops), tuple(lefts), window).region(image_shape[-1])
-    found = groups(tape, {tape.inputs[-1]: region}, len(tops))
+    changed = {tape.inputs[-1]: region}
+    found = groups(tape, changed, one_group(tape, changed, np.arange(len(tops))))
     steps = []
     for i, step in enumerate(tape.steps):
         shape, slot = step.output_avals[0].shape, step.outputs[0]
         active = [group for group in found if group.plan.windows[i] is not None]
         total = multiply_adds(step, shape)
-        done = sum(
-            len(group.positions) * multiply_adds(step, group.boxes[slot].sizes) for group in active
-        )
+        done = sum(len(group.positions) * _multiply_adds(step, group) for group in active)
         share = done / (total * len(tops)) if total else float(bool(active))
         reasons = [
             windows

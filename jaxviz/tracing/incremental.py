@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array, lax
 
 from .._compilation import compiled
-from .planning import Group, groups, schedule
+from .planning import Group, groups, one_group, schedule
 from .rules import RULES
 from .tape import Constant, Slot, Step, Tape, read_slot, record
 from .windows import Box, Region, Value, cut, needed, read, whole
@@ -99,33 +99,49 @@ def _evaluate_positions(
     positions: Positions,
     chunk_size: int | None,
 ) -> tuple[list[Array], list[Array]]:
-    image_slot = tape.inputs[-1]
+    changed = {tape.inputs[-1]: positions.region(image.shape[-1])}
     count = len(positions.tops)
-    region = positions.region(image.shape[-1])
     values = tape.evaluate([*constants, image[None]])
-    clean = [jnp.asarray(read_slot(values, slot)) for slot in tape.outputs]
     pasted = jnp.broadcast_to(fill, image.shape)[None]
-    parts: list[list[Array]] = []
-    found = groups(tape, {image_slot: region}, len(positions.tops))
-    for group in found:
-        count = len(group.positions)
-        loop = schedule(tape, group, chunk_size)
-        walk = _Walk(tape, group, values, pasted, loop.tail)
-        shape = loop.outer, loop.num_chunks, loop.chunk
-        index = np.minimum(np.arange(np.prod(shape)), count - 1).reshape(shape)
-        changed = lax.map(walk.outputs, jnp.asarray(index, jnp.int32))
+    prepared = [
+        RULES[step.name].prepare(step, [read_slot(values, slot) for slot in step.inputs])
+        if step.name in RULES
+        else None
+        for step in tape.steps
+    ]
+    every = one_group(tape, changed, np.arange(count))
+    found = groups(tape, changed, every)
+    tail, kept, loops, joint = schedule(tape, found, every, chunk_size)
+    ends = [slot for slot in tape.outputs if isinstance(slot, int) and slot in every.boxes]
+    parts: list[dict[int, Array]] = []
+    for one, loop in zip(found, loops, strict=True):
+        walk = _Walk(tape, one, values, prepared, pasted, tail, kept)
+        rows = jnp.asarray(loop.rows(len(one.positions)), jnp.int32)
+        results = lax.map(walk.wholes if joint else walk.outputs, rows)
         parts.append(
-            [
-                changed[i].reshape(-1, *value.shape)[:count]
-                if i in changed
-                else jnp.broadcast_to(value, (count, *value.shape))
-                for i, value in enumerate(clean)
-            ]
+            {
+                slot: results[slot].reshape(-1, *tape.avals[slot].shape)[: len(one.positions)]
+                if slot in results
+                else jnp.broadcast_to(values[slot], (len(one.positions), *tape.avals[slot].shape))
+                for slot in (kept if joint else ends)
+            }
         )
-    if len(parts) == 1:
-        return clean, parts[0]
-    back = np.argsort(np.concatenate([group.positions for group in found]))
-    return clean, [jnp.concatenate(pieces)[back] for pieces in zip(*parts, strict=True)]
+    joined = {slot: jnp.concatenate([part[slot] for part in parts]) for slot in parts[0]}
+    back = np.argsort(np.concatenate([one.positions for one in found]))
+    if joint:
+        walk = _Walk(tape, every, values, prepared, pasted, tail, kept)
+        rows = jnp.asarray(back[joint.rows(count)].reshape(joint.outer, -1), jnp.int32)
+        results = lax.map(lambda r: walk.rest({slot: v[r] for slot, v in joined.items()}, r), rows)
+        joined = {slot: v.reshape(-1, *v.shape[2:])[:count] for slot, v in results.items()}
+    else:
+        joined = {slot: v[back] for slot, v in joined.items()}
+    clean = [jnp.asarray(read_slot(values, slot)) for slot in tape.outputs]
+    return clean, [
+        joined[slot]
+        if isinstance(slot, int) and slot in joined
+        else jnp.broadcast_to(value, (count, *value.shape))
+        for slot, value in zip(tape.outputs, clean, strict=True)
+    ]
 
 
 _evaluate = compiled(_evaluate_positions, static_argnames=("tape", "positions", "chunk_size"))
@@ -137,35 +153,38 @@ class _Walk(NamedTuple):
     tape: Tape
     group: Group
     values: Mapping[int, Any]
+    prepared: Sequence[Any]
     pasted: Array
     tail: int
+    kept: Sequence[int]
 
-    def outputs(self, chunks: Array) -> dict[int, Array]:
-        """The outputs that change, by place; `chunks` (num_chunks, chunk) are rows of the group."""
-        earlier = {slot for step in self.tape.steps[: self.tail] for slot in step.outputs}
-        later = [slot for step in self.tape.steps[self.tail :] for slot in step.inputs]
-        kept = [
-            slot
-            for slot in dict.fromkeys((*later, *self.tape.outputs))
-            if isinstance(slot, int)
-            and slot in self.group.boxes
-            and slot in {*earlier, self.tape.inputs[-1]}
-        ]
+    def wholes(self, chunks: Array) -> dict[int, Array]:
+        """What the tail reads, by slot; `chunks` (num_chunks, chunk) are rows of the group."""
 
-        def head(chunk: Array) -> list[Array]:
+        def head(chunk: Array) -> dict[int, Array]:
             contents = self.advance(self.start(chunk), slice(0, self.tail), chunk)
-            return [
-                read(self.value(slot, contents), self.everything(slot), chunk)[0] for slot in kept
-            ]
+            return {
+                slot: read(self.value(slot, contents), self.everything(slot), chunk)[0]
+                for slot in self.kept
+                if slot in contents
+            }
 
-        wholes = [w.reshape(-1, *w.shape[2:]) for w in lax.map(head, chunks)]
-        contents: dict[int, Array] = dict(zip(kept, wholes, strict=True))
-        contents = self.advance(contents, slice(self.tail, None), chunks.reshape(-1))
         return {
-            i: contents[slot]
-            for i, slot in enumerate(self.tape.outputs)
+            slot: value.reshape(-1, *value.shape[2:])
+            for slot, value in lax.map(head, chunks).items()
+        }
+
+    def rest(self, contents: dict[int, Array], rows: Array) -> dict[int, Array]:
+        """The outputs that change, by slot."""
+        contents = self.advance(contents, slice(self.tail, None), rows)
+        return {
+            slot: contents[slot]
+            for slot in self.tape.outputs
             if isinstance(slot, int) and slot in contents
         }
+
+    def outputs(self, chunks: Array) -> dict[int, Array]:
+        return self.rest(self.wholes(chunks), chunks.reshape(-1))
 
     def start(self, chunk: Array) -> dict[int, Array]:
         image = self.tape.inputs[-1]
@@ -182,12 +201,15 @@ class _Walk(NamedTuple):
 
     def advance(self, contents: dict[int, Array], part: slice, chunk: Array) -> dict[int, Array]:
         """The contents after the steps in `part`."""
-        for step, windows in zip(self.tape.steps[part], self.group.plan.windows[part], strict=True):
+        for i in range(*part.indices(len(self.tape.steps))):
+            step, windows = self.tape.steps[i], self.group.plan.windows[i]
             if windows is not None:
                 operands = [self.value(slot, contents) for slot in step.inputs]
                 clean = [self.values[slot] for slot in step.outputs]
                 frames = [self.group.boxes[slot] for slot in step.outputs]
-                results = _evaluate_step(step, windows, operands, clean, frames, chunk)
+                results = _evaluate_step(
+                    step, windows, operands, clean, frames, chunk, self.prepared[i]
+                )
                 contents.update(zip(step.outputs, results, strict=True))
         return contents
 
@@ -199,6 +221,7 @@ def _evaluate_step(
     clean: Sequence[Any],
     outlines: Sequence[Box],
     chunk: Array,
+    prepared: Any,
 ) -> list[Array]:
     count = len(outlines[0].starts)
     if isinstance(windows, str):
@@ -212,7 +235,7 @@ def _evaluate_step(
         return results
     rule, box = RULES[step.name], outlines[0]
     if rule.increment is not None:
-        result = rule.increment(step, operands, clean[0], box, chunk)
+        result = rule.increment(step, operands, clean[0], box, chunk, prepared)
         if result is not None:
             return [result]
     fill = rule.fill(step, operands)

@@ -1,7 +1,7 @@
 """What changes in each step of a tape, and positions grouped by how much does."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +14,11 @@ from .windows import Box, Region, bounding_box, reach, union, whole
 # A group of positions is split in two if that saves so many multiply-adds over the whole call, for
 # each step that has any: one more program must be compiled, in 0.05 s to 0.1 s a step.
 _WORTH_A_STEP = 1e9
-_MOST_GROUPS = 6
+_MOST_GROUPS = 3
 
 # Positions evaluated at a time, and numbers held meanwhile (of float32: 256 MB).
 _MOST_CHUNK = 64
-_MOST_BLOCK = 256
+_MOST_BLOCK = 1024
 _MOST_NUMBERS = 1 << 26
 
 
@@ -77,21 +77,23 @@ class Group(NamedTuple):
     boxes: dict[int, Box]
 
 
-def groups(tape: Tape, changed: Mapping[int, Region], count: int) -> list[Group]:
+def one_group(tape: Tape, changed: Mapping[int, Region], index: np.ndarray) -> Group:
+    own = plan(tape, {slot: region.rows(index) for slot, region in changed.items()})
+    boxes = {
+        slot: bounding_box(region, tape.avals[slot].shape) for slot, region in own.regions.items()
+    }
+    return Group(index, own, boxes)
+
+
+def groups(tape: Tape, changed: Mapping[int, Region], every: Group) -> list[Group]:
     """All positions, in groups. In some a slot may be clean that changes in others."""
-    found = []
-    for index in _alike(tape, plan(tape, changed).regions, count):
-        own = plan(tape, {slot: region.rows(index) for slot, region in changed.items()})
-        boxes = {
-            slot: bounding_box(region, tape.avals[slot].shape)
-            for slot, region in own.regions.items()
-        }
-        found.append(Group(index, own, boxes))
-    return found
+    indices = _alike(tape, every.plan.regions, len(every.positions))
+    return [one_group(tape, changed, index) for index in indices]
 
 
-def multiply_adds(step: Step, sizes: Sequence[int]) -> int:
-    return RULES[step.name].multiply_adds(step, sizes) if step.name in RULES else 0
+def multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None = None) -> int:
+    """Of an output box of the given sizes, got by recomputing a box `into` of the first operand."""
+    return RULES[step.name].multiply_adds(step, sizes, into) if step.name in RULES else 0
 
 
 def _alike(tape: Tape, regions: Mapping[int, Region], count: int) -> list[np.ndarray]:
@@ -100,18 +102,25 @@ def _alike(tape: Tape, regions: Mapping[int, Region], count: int) -> list[np.nda
     At the borders boxes are cut off, and they shrink with the phase of the network's strides.
     """
     costly = [
-        (step, np.maximum(regions[slot].high - regions[slot].low, 0))
+        step
         for step in tape.steps
-        for slot in step.outputs
-        if slot in regions and multiply_adds(step, tape.avals[slot].shape)
+        if step.outputs[0] in regions and multiply_adds(step, step.output_avals[0].shape)
     ]
     if not costly:
         return [np.arange(count)]
-    columns = np.unique(np.concatenate([extents for _, extents in costly], axis=1), axis=1).T
+    extents = {slot: np.maximum(region.high - region.low, 0) for slot, region in regions.items()}
+    reached = np.concatenate([extents[step.outputs[0]] for step in costly], axis=1)
+    columns = np.unique(reached, axis=1).T
 
     def cost(rows: np.ndarray) -> int:
-        largest = ((step, extents[rows].max(axis=0)) for step, extents in costly)
-        return len(rows) * sum(multiply_adds(step, sizes.tolist()) for step, sizes in largest)
+        largest: dict[Slot, list[int]] = {
+            slot: sizes[rows].max(axis=0).tolist() for slot, sizes in extents.items()
+        }
+        each = (
+            multiply_adds(step, largest[step.outputs[0]], largest.get(step.inputs[0]))
+            for step in costly
+        )
+        return len(rows) * sum(each)
 
     def best_split(rows: np.ndarray) -> tuple[int, list[np.ndarray]]:
         best: tuple[int, list[np.ndarray]] = (0, [])
@@ -131,43 +140,86 @@ def _alike(tape: Tape, regions: Mapping[int, Region], count: int) -> list[np.nda
     return [rows for _, _, rows in found]
 
 
-class Schedule(NamedTuple):
-    """How one group of positions is looped over.
+class Loop(NamedTuple):
+    """`outer` blocks of `num_chunks * chunk` positions, the last filled up with repeats."""
 
-    Steps before `tail` act on boxes, `chunk` positions at a time, so that they stay in cache; the
-    rest act on whole values, `num_chunks * chunk` positions at a time, so that large matrices are
-    read rarely. `outer` such blocks make up the group, the last filled up with repeats.
-    """
-
-    tail: int
     outer: int
     num_chunks: int
     chunk: int
 
+    def rows(self, count: int) -> np.ndarray:
+        return np.minimum(np.arange(math.prod(self)), count - 1).reshape(self)
 
-def schedule(tape: Tape, group: Group, chunk_size: int | None) -> Schedule:
-    count, boxes = len(group.positions), group.boxes
 
-    def changed(step: Step) -> list[int]:
-        slots: tuple[Slot, ...] = (*step.inputs, *step.outputs)
-        return [slot for slot in slots if isinstance(slot, int) and slot in boxes]
+class Schedule(NamedTuple):
+    """How all positions are looped over.
 
-    def is_whole(step: Step) -> bool:
-        return all(boxes[slot].sizes == tape.avals[slot].shape for slot in changed(step))
+    Steps before `tail` act on boxes, group by group, a chunk of positions at a time, so that they
+    stay in cache; they hand on the whole values of the slots `kept`. The rest acts on these a block
+    at a time, so that large matrices are read rarely: on all groups together as `joint` says, or
+    if that is None, as the values of all positions are too many, on each group by itself.
+    """
 
-    def held(step: Step) -> int:
-        """Numbers a position, while the step runs."""
-        numbers = sum(math.prod(boxes[slot].sizes) for slot in changed(step))
-        rule = RULES.get(step.name)
-        return numbers + (rule.scratch(step, boxes[step.outputs[0]].sizes) if rule else 0)
+    tail: int
+    kept: tuple[int, ...]
+    loops: tuple[Loop, ...]
+    joint: Loop | None
 
-    steps = [(i, step) for i, step in enumerate(tape.steps) if group.plan.windows[i] is not None]
-    tail = 1 + max((i for i, step in steps if not is_whole(step)), default=-1)
 
-    head_size = max((held(step) for i, step in steps if i < tail), default=1)
-    tail_size = max((held(step) for i, step in steps if i >= tail), default=1)
-    chunk = chunk_size or max(1, min(_MOST_CHUNK, _MOST_NUMBERS // head_size))
-    block = max(chunk, min(_MOST_BLOCK, _MOST_NUMBERS // tail_size))
-    outer = -(-count // block)
+def schedule(tape: Tape, found: Sequence[Group], every: Group, chunk_size: int | None) -> Schedule:
+    """`every` is all positions in one group."""
+    tail = max(_first_whole(tape, group) for group in found)
+    earlier = {tape.inputs[-1], *(slot for step in tape.steps[:tail] for slot in step.outputs)}
+    later = [slot for step in tape.steps[tail:] for slot in step.inputs]
+    kept = [
+        slot
+        for slot in dict.fromkeys((*later, *tape.outputs))
+        if isinstance(slot, int) and slot in every.boxes and slot in earlier
+    ]
+    count = len(every.positions)
+    kept_size = sum(math.prod(tape.avals[slot].shape) for slot in kept)
+    tail_size = max(kept_size, _most_held(tape, every, range(tail, len(tape.steps))))
+    block = max(1, _MOST_NUMBERS // max(1, tail_size))
+    joined = 2 * count * kept_size <= _MOST_NUMBERS
+    loops = []
+    for group in found:
+        most = _MOST_NUMBERS // max(1, _most_held(tape, group, range(tail)))
+        chunk = chunk_size or max(1, min(_MOST_CHUNK, most))
+        loops.append(_loop(len(group.positions), count if joined else block, chunk))
+    joint = _loop(count, block, min(block, count)) if joined else None
+    return Schedule(tail, tuple(kept), tuple(loops), joint)
+
+
+def _loop(count: int, block: int, chunk: int) -> Loop:
+    outer = -(-count // max(chunk, min(_MOST_BLOCK, block)))
     num_chunks = -(-count // (outer * chunk))
-    return Schedule(tail, outer, num_chunks, -(-count // (outer * num_chunks)))
+    return Loop(outer, num_chunks, -(-count // (outer * num_chunks)))
+
+
+def _changed(step: Step, group: Group) -> list[int]:
+    slots: tuple[Slot, ...] = (*step.inputs, *step.outputs)
+    return [slot for slot in slots if isinstance(slot, int) and slot in group.boxes]
+
+
+def _first_whole(tape: Tape, group: Group) -> int:
+    """The step from which on all that changes is whole values."""
+    for i in reversed(range(len(tape.steps))):
+        if group.plan.windows[i] is not None and any(
+            group.boxes[slot].sizes != tape.avals[slot].shape
+            for slot in _changed(tape.steps[i], group)
+        ):
+            return i + 1
+    return 0
+
+
+def _most_held(tape: Tape, group: Group, indices: Iterable[int]) -> int:
+    """Numbers a position, during the step that holds the most."""
+    most = 1
+    for i in indices:
+        step = tape.steps[i]
+        if group.plan.windows[i] is not None:
+            numbers = sum(math.prod(group.boxes[slot].sizes) for slot in _changed(step, group))
+            rule = RULES.get(step.name)
+            scratch = rule.scratch(step, group.boxes[step.outputs[0]].sizes) if rule else 0
+            most = max(most, numbers + scratch)
+    return most

@@ -24,17 +24,21 @@ class Rule(NamedTuple):
     evaluate: (step, sizes of the output box, *parts of the operands) -> the output box, for one
         position; the parts reach over the map's edge where the step pads.
     fill: what the step reads outside of the map.
-    increment: (step, operands, clean output, output box, chunk) -> the boxes of all positions
-        from the change of the operands alone, or None where that would not pay.
-    multiply_adds: of an output box of the given sizes.
+    prepare: (step, clean operands) -> what `increment` needs that is the same for all positions.
+    increment: (step, operands, clean output, output box, chunk, what was prepared) -> the boxes of
+        all positions from the change of the operands alone, or None where that would not pay.
+    multiply_adds: (step, sizes of the output box, sizes of the first operand's box or None).
     scratch: numbers that the step holds meanwhile, besides its operands and its output.
     """
 
     windows: Callable[[Step], Windows | str]
     evaluate: Callable[..., Any]
     fill: Callable[[Step, Sequence[Value]], Any] = lambda step, operands: 0
-    increment: Callable[[Step, Sequence[Value], Any, Box, Array], Array | None] | None = None
-    multiply_adds: Callable[[Step, Sequence[int]], int] = lambda step, sizes: 0
+    prepare: Callable[[Step, Sequence[Any]], Any] = lambda step, operands: None
+    increment: Callable[[Step, Sequence[Value], Any, Box, Array, Any], Array | None] | None = None
+    multiply_adds: Callable[[Step, Sequence[int], Sequence[int] | None], int] = (
+        lambda step, sizes, into: 0
+    )
     scratch: Callable[[Step, Sequence[int]], int] = lambda step, sizes: 0
 
 

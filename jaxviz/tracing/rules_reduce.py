@@ -19,7 +19,7 @@ def _reduce_windows(step: Step) -> Windows:
 
 
 def _sum_increment(
-    step: Step, operands: Sequence[Value], clean: Any, box: Box, chunk: Array
+    step: Step, operands: Sequence[Value], clean: Any, box: Box, chunk: Array, prepared: None
 ) -> Array | None:
     """Clean sum plus the sum of the change: no need to read what did not change."""
     (value,) = operands
@@ -48,7 +48,7 @@ def _dot_windows(step: Step) -> Windows:
     ]
 
 
-def _dot_multiply_adds(step: Step, sizes: Sequence[int]) -> int:
+def _dot_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None) -> int:
     (contracted, _), _ = step.params["dimension_numbers"]
     extents: list[int] = [step.input_avals[0].shape[axis] for axis in contracted]
     return math.prod(sizes) * math.prod(extents)
