@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from .._checks import InputError
 from ..files import write_whole
 
 MAX_BYTES = 2**31  # a complete AlexNet takes 244 MB
+DIGEST = "tensors_sha256"  # the metadata entry by which ported files are known to be intact
 
 
 class WeightsFile(NamedTuple):
@@ -95,3 +96,39 @@ def check_tensors(path: Any, found: Mapping[str, np.ndarray], expected: Mapping[
             raise InputError(f"weights: {path}: {name} is {found[name].dtype}, expected float32")
         if not np.isfinite(found[name]).all():
             raise InputError(f"weights: {path}: {name} holds values that are not finite")
+
+
+class WeightsHeader(NamedTuple):
+    """What a weights file says of itself: the shape of each tensor, and its metadata."""
+
+    shapes: dict[str, tuple[int, ...]]
+    metadata: dict[str, str]
+
+
+def read_header(path: str | os.PathLike[str]) -> WeightsHeader:
+    """Read the beginning of a safetensors file only, however large it is."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"weights: {path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return WeightsHeader(shapes, file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"weights: {path}: not a valid safetensors file ({reason})") from None
+
+
+def tensors_digest(tensors: Mapping[str, np.ndarray]) -> str:
+    """The sha256 of all numbers, in the order of the tensors' names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(np.ascontiguousarray(tensors[name]).data)
+    return digest.hexdigest()
+
+
+def check_digest(path: Any, file: WeightsFile) -> None:
+    """Refuse a file whose numbers are not those that its metadata were written for."""
+    expected = file.metadata.get(DIGEST)
+    if expected is not None and expected != tensors_digest(file.tensors):
+        raise InputError(f"weights: {path} is damaged: the sha256 of its tensors is not {expected}")
