@@ -49,7 +49,7 @@ def save_weights(
     path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Mapping[str, str]
 ) -> Path:
     """Write a safetensors file whose bytes depend on nothing but its content."""
-    arrays = {name: np.asarray(value) for name, value in tensors.items()}
+    arrays = {name: np.atleast_1d(value) for name, value in tensors.items()}
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
