@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .._checks import InputError, choice
-from ..networks.cache import cache_folder, cached_file
+from ..networks.places import cache_folder, cached_file
 from ..networks.weights import check_digest, read_weights
 from .recognition import port_weights
 from .sources import OFFICIAL, Official, by_hand, file_digest

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..networks.cache import cached_file
+from ..networks.places import cached_file
 
 _PIECE = 2**20
 _CAFFE = "http://dl.caffe.berkeleyvision.org"
