@@ -1,11 +1,117 @@
 """Commands on weights files."""
 
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Weights: what is shipped, and other tools' files.")
+if TYPE_CHECKING:
+    from ..networks.weights import WeightsHeader
+    from ..porting.sources import Official
+
+app = typer.Typer(
+    no_args_is_help=True, help="Weights: what is shipped, what can be had, and other tools' files."
+)
+
+_NAMES_OR_FILES = "Names that `jaxviz weights list` shows, or safetensors files."
+
+
+@app.command("list")
+def list_weights() -> None:
+    """What is shipped, what has been fetched, and what can be: source, license, accuracy."""
+    from ..networks.places import cache_folder, cached_file, shipped_folder
+    from ..porting.sources import MEASURED, OFFICIAL, file_digest
+
+    print("Shipped with jaxviz:")
+    for path in sorted(shipped_folder().glob("*.safetensors")):
+        facts = {"accuracy": MEASURED.get(path.stem, "")}
+        _say_file(path.stem, path, {**facts, "sha256": file_digest(path, "sha256")})
+    there = {name: cached_file(name) for name in OFFICIAL if cached_file(name).is_file()}
+    if there:
+        print(f"\nFetched, in {cache_folder()}:")
+    for name, path in there.items():
+        _say_file(name, path, {"accuracy": OFFICIAL[name].accuracy}, OFFICIAL[name])
+    if len(there) < len(OFFICIAL):
+        print("\nComplete, to be had with `jaxviz weights get NAME`:")
+    for name in OFFICIAL:
+        if name not in there:
+            _say_official(name, OFFICIAL[name])
+    print("\nAccuracy without further words is its authors', on ImageNet's validation pictures.")
+
+
+@app.command()
+def get(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="`alexnet` (torchvision's, 244 MB), `caffe_alexnet` (the 96-filter network of the "
+            "2012 paper, 244 MB), `caffe_alexnet-compressed` (the same in 9 MB), "
+            "`caffe_alexnet-onnx` or `caffenet`.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Fetch complete weights from their authors' site, check them and make them ready for use.
+
+    They are kept in the user's cache folder (or in JAXVIZ_CACHE). After an interruption, the same
+    command goes on.
+    """
+    from ..networks.places import cached_weights
+    from ..porting.download import download_weights
+    from ..porting.sources import OFFICIAL
+
+    with _byte_counter(name) as progress:
+        path = download_weights(
+            name, progress=progress, say=lambda line: print(line, file=sys.stderr)
+        )
+    network = OFFICIAL[name].network
+    found = "full" if cached_weights(network) == path else path
+    print(path)
+    print(f"use them with: --network {network} --weights {found}")
+
+
+@app.command()
+def verify(
+    weights: Annotated[
+        list[str] | None,
+        typer.Argument(help=_NAMES_OR_FILES, show_default="all that is shipped or fetched"),
+    ] = None,
+) -> None:
+    """Read weights again from end to end: are they intact, and all there? If not, exit code 1."""
+    from .._checks import InputError
+    from ..networks.places import cache_folder, shipped_folder
+    from ..networks.registry import verify_weights
+
+    folders = (shipped_folder(), cache_folder())
+    everything = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
+    damaged = False
+    for path in [path for one in weights for path in _files(one)] if weights else everything:
+        try:
+            network = verify_weights(path)
+        except InputError as error:
+            print(f"jaxviz: {error}", file=sys.stderr)
+            damaged = True
+        else:
+            print(f"{_plain(path)}: intact, for {network}")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    weights: Annotated[str, typer.Argument(help="A name that `jaxviz weights list` shows, or FILE.")],
+) -> None:
+    """What a weights file holds: where it is from, and every tensor with its shape."""
+    from ..networks.weights import read_header
+
+    for path in _files(weights):
+        header = read_header(path)
+        print(f"{_plain(path)}: {_amount(header)}")
+        _say(header.metadata)
+        _say({name: " x ".join(map(str, shape)) for name, shape in header.shapes.items()})
 
 
 @app.command()
@@ -30,19 +136,96 @@ def port(
     for key in ("format", "source_sha256"):
         print(f"  {key:<13} {found.metadata[key]}")
     if found.left_over:
-        print(f"  {'left over':<13} {', '.join(found.left_over)}")
+        print(f"  {'left over':<13} {_plain(', '.join(found.left_over))}")
     print(output)
 
 
-@app.command("list")
-def list_weights() -> None:
-    """What is shipped: network, layers, source, license and sha256, each file checked."""
-    from ..networks.registry import load, networks
+def _files(name: str) -> list[Path]:
+    """The files of a name, shipped and fetched; or the file that it is the path of."""
+    from .._checks import InputError
+    from ..networks.places import cached_file, shipped_folder
+    from ..porting.sources import OFFICIAL
 
-    for name in networks():
-        model = load(name)
-        layers = list(model.layers())
-        end = f"{len(model.labels)} classes" if model.labels else "no classes"
-        print(f"{name}: {layers[0]} to {layers[-1]}, {end}, intact")
-        for key in ("weights", "source", "license", "sha256"):
-            print(f"  {key:<8} {model.provenance[key]}")
+    places = [shipped_folder() / f"{name}.safetensors", cached_file(name)]
+    found = [path for path in places if path.is_file()]
+    if found and "/" not in name:
+        return found
+    if name in OFFICIAL and not Path(name).exists():
+        raise InputError(f"weights: {name} is not here; get it with: jaxviz weights get {name}")
+    return [Path(name)]
+
+
+def _say_file(
+    name: str, path: Path, facts: Mapping[str, str], official: "Official | None" = None
+) -> None:
+    from .._checks import InputError
+    from ..networks.weights import read_header
+
+    try:
+        header = read_header(path)
+    except InputError as error:
+        print(f"\n{name}: damaged")
+        return _say({"file": str(path), "error": str(error)})
+    said = header.metadata
+    classes = "1000 classes" if (1000,) in header.shapes.values() else "without classes"
+    print(f"\n{name}: {classes}, {_amount(header)}")
+    source = said.get("source") or said.get("source_file", "")
+    if official and said.get("source_sha256") == official.digest:
+        source = f"{said['source_file']}, the official file"
+    return _say(
+        {
+            "file": f"{path} ({_size(path.stat().st_size)})", "source": source,
+            "address": said.get("address", ""), "license": said.get("license", ""), **facts,
+        }
+    )  # fmt: skip
+
+
+def _say_official(name: str, official: "Official") -> None:
+    print(f"\n{name}: {official.title}")
+    kind = {"git": "git blob"}.get(official.digest_kind, official.digest_kind)
+    _say(
+        {
+            "address": official.address,
+            "size": ("" if official.num_bytes else "up to ") + _size(official.most_bytes),
+            "license": official.license, "accuracy": official.accuracy, kind: official.digest,
+        }
+    )  # fmt: skip
+
+
+def _say(facts: Mapping[str, str]) -> None:
+    """Facts below each other; what is empty is left out."""
+    width = max(map(len, facts), default=0)
+    for what, value in facts.items():
+        if value:
+            print(f"  {_plain(what):<{width}}  {_plain(value)}")
+
+
+def _plain(text: object) -> str:
+    """Text of a stranger's file, without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(text))
+
+
+def _amount(header: "WeightsHeader") -> str:
+    return f"{len(header.shapes)} tensors, {header.num_numbers:,} numbers"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+@contextlib.contextmanager
+def _byte_counter(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar with megabytes, speed and time left; none where that is no terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        progress.TextColumn("{task.description}"), progress.BarColumn(),
+        progress.DownloadColumn(), progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    with progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

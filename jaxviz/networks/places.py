@@ -16,7 +16,7 @@ def shipped_folder() -> Path:
 def cache_folder() -> Path:
     """Where fetched weights lie: JAXVIZ_CACHE if that is set, else in the user's cache."""
     chosen = os.environ.get("JAXVIZ_CACHE")
-    return Path(chosen).expanduser() if chosen else user_cache_path("jaxviz", appauthor=False)
+    return Path(chosen).expanduser() if chosen else user_cache_path("jaxviz")
 
 
 def cached_file(name: str) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping
@@ -122,6 +123,11 @@ class WeightsHeader(NamedTuple):
 
     shapes: dict[str, tuple[int, ...]]
     metadata: dict[str, str]
+
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers all tensors have together."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
 
 def read_header(path: str | os.PathLike[str]) -> WeightsHeader:

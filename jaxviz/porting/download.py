@@ -90,8 +90,8 @@ def fetch(name: str, official: Official, folder: Path, *, progress: Progress = _
     if found != official.digest:
         part.remove()
         raise InputError(
-            f"weights: {official.address} is not the official file, and was removed: its "
-            f"{official.digest_kind} is {found}, expected {official.digest}"
+            f"weights: {name}: what {official.address} sent is not the official file, and was "
+            f"removed: its {official.digest_kind} is {found}, expected {official.digest}"
         )
     part.path.replace(path)
     part.remove()
@@ -100,4 +100,4 @@ def fetch(name: str, official: Official, folder: Path, *, progress: Progress = _
 
 def _advice(name: str, official: Official, error: Interrupted, kept: int) -> str:
     rest = f"; {kept} bytes are kept, and the same command goes on from there" if kept else ""
-    return f"weights: {official.address}: {error}{rest}; or {by_hand(name, official)}"
+    return f"weights: {name}: {error}{rest}; or {by_hand(name, official)}"

@@ -1,6 +1,7 @@
 """The files in which authors published complete weights: where they are and how to know them."""
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -92,6 +93,9 @@ OFFICIAL: Mapping[str, Official] = {
     ),
 }
 
+# Of shipped networks; AlexNet's convolutions alone have none.
+MEASURED = {"squeezenet": "66.0 % top-1, 84.8 % top-5 on 250 ImageNet pictures"}
+
 
 def file_digest(path: Path, kind: str) -> str:
     """A file's digest, hexadecimal; `kind` is "sha256", "sha1" or "git"."""
@@ -106,7 +110,8 @@ def file_digest(path: Path, kind: str) -> str:
 
 def by_hand(name: str, official: Official) -> str:
     """What to do where a file cannot be fetched."""
+    output = shlex.quote(str(cached_file(name)))
     return (
         f"download {official.address} by hand, then: "
-        f"jaxviz weights port {official.file} -o {cached_file(name)}"
+        f"jaxviz weights port {official.file} -o {output}"
     )

@@ -95,7 +95,9 @@ def receive(address: str, part: Part, *, most_bytes: int, progress: Progress) ->
         passing = error.code == 429 or error.code >= 500
         raise Interrupted(f"HTTP {error.code} {error.reason}", final=not passing) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Interrupted(f"cannot be reached ({getattr(error, 'reason', error)})") from None
+        reason = getattr(error, "reason", error)
+        said = getattr(reason, "strerror", None) or reason or type(error).__name__
+        raise Interrupted(f"{urlsplit(address).hostname} cannot be reached ({said})") from None
     with answer:
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise Interrupted("was sent encoded, which was not asked for", final=True)
