@@ -69,9 +69,9 @@ def _root(
 @weights_app.command("list")
 def list_weights() -> None:
     """What is shipped: network, layers, source, license and sha256, each file checked."""
-    from ..networks.registry import load, networks
+    from ..networks.registry import load, shipped_networks
 
-    for name in networks():
+    for name in shipped_networks():
         model = load(name)
         layers = list(model.layers())
         end = f"{len(model.labels)} classes" if model.labels else "no classes"
