@@ -72,6 +72,18 @@ def complete_alexnet(weights_files):
     return jaxviz.load("alexnet", weights=weights_files["alexnet_complete"])
 
 
+@pytest.fixture(scope="session")
+def caffe_weights(tmp_path_factory):
+    """Random weights for caffe_alexnet and caffenet, which have the same tensors."""
+    from oracles import complete_caffe
+    from safetensors.numpy import save_file
+
+    file = tmp_path_factory.mktemp("caffe") / "caffe.safetensors"
+    save_file(complete_caffe.as_ours(complete_caffe.weights()), file)
+    yield file
+    file.unlink()  # 244 MB
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Run the command line in this process: command("filters", ...) -> (exit code, out, err)."""

@@ -20,7 +20,12 @@ PictureSetFolder = Annotated[
     ),
 ]
 NetworkName = Annotated[
-    str, typer.Option("--network", help="`alexnet` (conv1 to pool5) or `squeezenet` (complete).")
+    str,
+    typer.Option(
+        "--network",
+        help="`alexnet` (conv1 to pool5) or `squeezenet` (complete); with --weights also "
+        "`caffe_alexnet` or `caffenet`.",
+    ),
 ]
 Weights = Annotated[
     Path | None,
