@@ -1,10 +1,8 @@
 """Downloads from a server on loopback: whatever it does, a file is the right one or not there."""
 
-import contextlib
 import functools
 import hashlib
 import http.server
-import json
 import threading
 import time
 import urllib.request

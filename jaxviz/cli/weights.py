@@ -102,7 +102,9 @@ def verify(
 
 @app.command()
 def show(
-    weights: Annotated[str, typer.Argument(help="A name that `jaxviz weights list` shows, or FILE.")],
+    weights: Annotated[
+        str, typer.Argument(help="A name that `jaxviz weights list` shows, or FILE.")
+    ],
 ) -> None:
     """What a weights file holds: where it is from, and every tensor with its shape."""
     from ..networks.weights import read_header

@@ -15,8 +15,11 @@ from flax import nnx
 from .. import images as pictures
 from .._checks import InputError, activation_shapes, choice
 from .._typing import Outputs, Params
+from .places import cached_weights, shipped_folder
 from .specs import REGISTRY, NetworkSpec, Way
-from .weights import WeightsFile, check_tensors, flat, nested, read_weights
+from .weights import WeightsFile, check_digest, check_tensors, flat, nested, read_weights
+
+FULL = "full"  # in place of a weights file: complete weights, shipped or fetched
 
 
 class Network(NamedTuple):
@@ -119,13 +122,6 @@ def networks() -> tuple[str, ...]:
     return tuple(REGISTRY)
 
 
-def shipped_folder() -> Path:
-    """Where the shipped weights lie: inside the package when installed, beside it in a clone."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "weights"
-    return inside if inside.is_dir() else package.parent / "weights"
-
-
 def shipped_networks() -> tuple[str, ...]:
     """The names of those whose weights come with us."""
     return tuple(name for name, entry in REGISTRY.items() if entry.shipped)
@@ -144,9 +140,9 @@ def parameter_shapes(name: str) -> tuple[dict[str, Any], ...]:
 
     The values have a `shape` and a `dtype`.
     """
-    entry = _REGISTRY[choice(name, "network", _REGISTRY)]
-    builds = [entry.build] + ([entry.partial] if entry.partial else [])
-    return tuple(flat(Apply(build).shapes) for build in builds)
+    entry = REGISTRY[choice(name, "network", REGISTRY)]
+    ways = [entry.full] + ([entry.partial] if entry.partial else [])
+    return tuple(flat(Apply(way.build).shapes) for way in ways)
 
 
 def class_names() -> tuple[str, ...]:
@@ -159,24 +155,27 @@ def load(name: str, *, weights: str | os.PathLike[str] | None = None) -> Network
     """Load a network with its weights.
 
     `name` is one of `networks()`. `weights` names a safetensors file to take instead of the
-    shipped one; "caffe_alexnet" and "caffenet" need one. For AlexNet it may be complete, and then
-    gives fc6, fc7 and fc8 (the logits).
+    shipped one; for AlexNet it may be complete, and then gives fc6, fc7 and fc8 (the logits).
+    "full" stands for complete weights, which `jaxviz weights get` has fetched where they are not
+    shipped; "caffe_alexnet" and "caffenet" take those of themselves.
 
-    Raises `InputError` if the name is unknown, nothing is shipped and no file is named, the shipped
-    file is not the one this version was made with (sha256), the file was ported for another
-    network, or any tensor's name, shape or type is not the network's.
+    Raises `InputError` if the name is unknown, there are no such weights, the shipped file is not
+    the one this version was made with (sha256), a fetched one is damaged, the file was ported for
+    another network, or any tensor's name, shape or type is not the network's.
 
     >>> network = load("squeezenet")
     >>> network.layers()["pool10"]
     (1000,)
     """
-    entry = REGISTRY[choice(name, "network", REGISTRY)]
-    path = shipped_file(name)[0] if weights is None else Path(weights)
+    path = weights_file(name, weights)
     file = read_weights(path)
-    if weights is None and file.sha256 != entry.sha256:
-        raise InputError(f"weights: {path} is damaged: sha256 {file.sha256}, not {entry.sha256}")
+    full = weights is not None and os.fspath(weights) == FULL
+    if weights is None or full:
+        check_origin(path, file)
 
     way, note = _way(name, path, file)
+    if full and way.spec.logits is None:
+        raise InputError(f"weights: {path} ends before the classes; {note}")
     apply = Apply(way.build, note)
     check_tensors(path, file.tensors, flat(apply.shapes))
 
@@ -190,6 +189,44 @@ def load(name: str, *, weights: str | os.PathLike[str] | None = None) -> Network
     }
     labels = class_names() if way.spec.logits else ()
     return Network(name, apply, params, way.spec, labels, provenance)
+
+
+def weights_file(name: str, weights: str | os.PathLike[str] | None = None) -> Path:
+    """The file that `load` reads: the one named, else the shipped one, else one fetched."""
+    entry = REGISTRY[choice(name, "network", REGISTRY)]
+    if weights is not None and os.fspath(weights) != FULL:
+        return Path(weights)
+    if entry.shipped and (weights is None or entry.partial is None):
+        return shipped_file(name)[0]
+    fetched = cached_weights(name)
+    if fetched is None:
+        raise InputError(f"weights: {name}: {entry.note}")
+    return fetched
+
+
+def check_origin(path: Path, file: WeightsFile) -> None:
+    """Refuse a shipped file that is not as shipped, and any whose numbers were damaged."""
+    for name in shipped_networks():
+        shipped, expected = shipped_file(name)
+        if path == shipped and file.sha256 != expected:
+            raise InputError(f"weights: {path} is damaged: sha256 {file.sha256}, not {expected}")
+    check_digest(path, file)
+
+
+def verify_weights(path: Path) -> str:
+    """Read a file from end to end and check all of it; return the network that it is for."""
+    file = read_weights(path)
+    check_origin(path, file)
+    said = file.metadata.get("network")
+    names = networks() if said is None else (choice(said, f"weights: {path}: network", REGISTRY),)
+    fits = {name: _closest(name, file) for name in names}
+    name = min(fits, key=lambda name: len(fits[name].keys() ^ file.tensors.keys()))
+    check_tensors(path, file.tensors, fits[name])
+    return name
+
+
+def _closest(name: str, file: WeightsFile) -> dict[str, Any]:
+    return min(parameter_shapes(name), key=lambda one: len(one.keys() ^ file.tensors.keys()))
 
 
 def _way(name: str, path: Path, file: WeightsFile) -> tuple[Way, str]:

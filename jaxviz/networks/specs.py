@@ -78,9 +78,10 @@ _ALEXNET_SPEC = NetworkSpec(
 _CAFFE_ALEXNET_SPEC = dataclasses.replace(
     _ALEXNET_SPEC, title="AlexNet (Caffe)", preprocessing=_CAFFE
 )
-_PORT = (
-    "port a file that you have with `jaxviz weights port FILE -o OUT.safetensors`, then give it "
-    "as weights=OUT or --weights OUT"
+_BRING = (
+    "its weights are not shipped; fetch them with `jaxviz weights get {0}`, or port a file that "
+    "you have with `jaxviz weights port FILE -o OUT.safetensors` and give it as weights=OUT or "
+    "--weights OUT"
 )
 
 REGISTRY: Mapping[str, Entry] = {
@@ -92,8 +93,9 @@ REGISTRY: Mapping[str, Entry] = {
             functools.partial(AlexNet, convolutions_only=True),
             dataclasses.replace(_ALEXNET_SPEC, feature_layer="pool5", logits=None),
         ),
-        note="AlexNet's fc6, fc7 and fc8 (and so its classes) are not shipped; bring a complete "
-        'safetensors file with load("alexnet", weights=FILE) or --weights FILE',
+        note="AlexNet's fc6, fc7 and fc8 (and so its classes) are not shipped; fetch them with "
+        '`jaxviz weights get alexnet`, then say weights="full" or --weights full; or bring a '
+        "complete safetensors file with weights=FILE or --weights FILE",
     ),
     "squeezenet": Entry(
         Way(
@@ -121,13 +123,13 @@ REGISTRY: Mapping[str, Entry] = {
                 ),
             )
         },
-        note=_PORT,
+        note=_BRING.format("caffe_alexnet"),
     ),
     "caffenet": Entry(
         Way(
             functools.partial(CaffeAlexNet, pool_first=True),
             dataclasses.replace(_CAFFE_ALEXNET_SPEC, title="CaffeNet"),
         ),
-        note=_PORT,
+        note=_BRING.format("caffenet"),
     ),
 }
