@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._checks import InputError
 from ..files import MARK, claim_file
-from ..networks.registry import parameter_shapes
+from ..networks import registry
 from ..networks.weights import DIGEST, check_tensors, save_weights, tensors_digest
 from .named_arrays import is_arrays, port_arrays
 from .ported import Ported
@@ -55,7 +55,7 @@ def port_weights(
     with Source(path) as source, ThreadPoolExecutor(1) as beside:
         digest = beside.submit(source.sha256)
         found = read_foreign(path)
-        parameters = parameter_shapes(found.network)
+        parameters = registry.parameter_shapes(found.network)
         expected = min(parameters, key=lambda one: len(one.keys() ^ found.tensors.keys()))
         check_tensors(path, found.tensors, expected)
         said = {
@@ -63,9 +63,15 @@ def port_weights(
             **(metadata or {}),
             MARK: __version__,
             "network": found.network,
-            "source_file": path.name.encode(errors="replace").decode(),
+            "source_file": path.name,
             "source_sha256": digest.result(),
             DIGEST: tensors_digest(found.tensors),
         }
+    said = {_text(key): _text(value) for key, value in said.items()}
     save_weights(output, found.tensors, said)
     return found._replace(metadata=said)
+
+
+def _text(value: str) -> str:
+    """A text without the lone surrogates of file names, which no reader takes."""
+    return value.encode(errors="replace").decode()
