@@ -19,6 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 collect_ignore = ["oracles"]  # scripts, some of which need torch
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_fetched_weights(tmp_path_factory):
+    """Whatever weights the user has fetched, the tests see none but their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXVIZ_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def unchecked():
     """Turn the annotations' checks off, to see what a caller without them is told."""
@@ -70,6 +78,24 @@ def complete_alexnet(weights_files):
     import jaxviz
 
     return jaxviz.load("alexnet", weights=weights_files["alexnet_complete"])
+
+
+@pytest.fixture(scope="session")
+def ported_alexnet(weights_files, tmp_path_factory):
+    """The complete AlexNet as `jaxviz weights get` leaves it in the cache."""
+    from jaxviz.porting import port_weights
+
+    file = tmp_path_factory.mktemp("ported") / "alexnet.safetensors"
+    port_weights(weights_files["alexnet_complete"], file, metadata={"source": "a test"})
+    yield file
+    file.unlink()  # 244 MB
+
+
+@pytest.fixture
+def fetched_alexnet(ported_alexnet, monkeypatch):
+    """The complete AlexNet in a cache of this test's own."""
+    monkeypatch.setenv("JAXVIZ_CACHE", str(ported_alexnet.parent))
+    return ported_alexnet
 
 
 @pytest.fixture(scope="session")

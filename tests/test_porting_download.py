@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import jaxviz
+from jaxviz.networks.sources import OFFICIAL, Official, file_digest
 from jaxviz.porting import download, transfer
-from jaxviz.porting.sources import OFFICIAL, Official, file_digest
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 OTHER = np.random.default_rng(1).bytes(1_000_000)
@@ -374,6 +374,59 @@ def test_a_full_disk_is_one_line_and_keeps_what_came(server, tmp_path, monkeypat
     assert "cannot be written (No space left on device)" in refusal(server, tmp_path, plan())
     monkeypatch.undo()
     assert (tmp_path / "weights.pth.part").stat().st_size == 400_000
+
+
+@pytest.fixture
+def published(server, weights_files, monkeypatch):
+    """A complete AlexNet, of random numbers, in place of torchvision's."""
+    content = weights_files["alexnet_complete"].read_bytes()
+    server.plans = [plan(content=content, stop=100_000_000), plan(content=content)]
+    table = {"alexnet": official(server.address, content, license="the license")}
+    monkeypatch.setattr(download, "OFFICIAL", table)
+    return weights_files["alexnet_complete"]
+
+
+def test_weights_are_fetched_ported_and_loaded_and_only_once(published, server, tmp_path):
+    said, done = [], []
+    with pytest.raises(jaxviz.InputError, match="jaxviz weights get alexnet"):
+        jaxviz.load("alexnet", weights="full")
+
+    def get():
+        done.append(download.download_weights("alexnet", say=said.append))
+
+    both = [threading.Thread(target=get) for _ in range(2)]  # as two processes would
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert done == [tmp_path / "alexnet.safetensors"] * 2
+    assert [request.get("Range") for request in server.requests] == [None, "bytes=100000000-"]
+    assert said == ["alexnet: waiting for another jaxviz that is fetching it"]
+    assert {file.suffix for file in tmp_path.iterdir()} <= {".safetensors", ".lock"}
+
+    network = jaxviz.load("alexnet", weights="full")
+    wanted = jaxviz.load("alexnet", weights=published)
+    for layer in ("conv1", "fc6", "fc8"):
+        for part in ("kernel", "bias"):
+            found = np.asarray(network.params[layer][part])
+            np.testing.assert_array_equal(found, np.asarray(wanted.params[layer][part]))
+    assert network.labels[281].startswith("tabby")
+    assert network.provenance["source_sha256"] == file_digest(published, "sha256")
+    assert network.provenance["license"] == "the license"
+    assert network.provenance["address"] == server.address
+    assert jaxviz.load("alexnet").spec.logits is None  # the shipped one, unless asked
+
+    assert download.download_weights("alexnet") == done[0]
+    assert len(server.requests) == 2
+    with done[0].open("r+b") as file:  # damaged: fetched again
+        file.seek(200_000_000)
+        file.write(b"\0\0\1\1")
+    with pytest.raises(jaxviz.InputError, match="is damaged"):
+        jaxviz.load("alexnet", weights="full")
+    done[0].write_bytes(done[0].read_bytes()[:5000])
+    assert download.download_weights("alexnet") == done[0]
+    assert len(server.requests) == 3
+    assert jaxviz.load("alexnet", weights="full").spec.logits == "fc8"
 
 
 def test_digests_are_those_of_other_tools(tmp_path):

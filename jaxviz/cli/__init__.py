@@ -41,7 +41,8 @@ def main() -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(
-            "jaxviz: interrupted; nothing was written half; a sweep goes on where it was saved",
+            "jaxviz: interrupted; nothing was written half; the same command goes on with a sweep "
+            "or a download",
             file=sys.stderr,
         )
         raise SystemExit(130) from None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ..networks.sources import Official
     from ..networks.weights import WeightsHeader
-    from ..porting.sources import Official
 
 app = typer.Typer(
     no_args_is_help=True, help="Weights: what is shipped, what can be had, and other tools' files."
@@ -22,8 +22,8 @@ _NAMES_OR_FILES = "Names that `jaxviz weights list` shows, or safetensors files.
 @app.command("list")
 def list_weights() -> None:
     """What is shipped, what has been fetched, and what can be: source, license, accuracy."""
-    from ..networks.places import cache_folder, cached_file, shipped_folder
-    from ..porting.sources import MEASURED, OFFICIAL, file_digest
+    from ..networks.places import cache_folder, cached_file, cached_weights, shipped_folder
+    from ..networks.sources import MEASURED, OFFICIAL, file_digest
 
     print("Shipped with jaxviz:")
     for path in sorted(shipped_folder().glob("*.safetensors")):
@@ -33,7 +33,10 @@ def list_weights() -> None:
     if there:
         print(f"\nFetched, in {cache_folder()}:")
     for name, path in there.items():
-        _say_file(name, path, {"accuracy": OFFICIAL[name].accuracy}, OFFICIAL[name])
+        network, accuracy = OFFICIAL[name].network, OFFICIAL[name].accuracy
+        taken = "full" if cached_weights(network) == path else str(path)
+        use = f"--network {network} --weights {taken}"
+        _say_file(name, path, {"accuracy": accuracy, "use": use}, OFFICIAL[name])
     if len(there) < len(OFFICIAL):
         print("\nComplete, to be had with `jaxviz weights get NAME`:")
     for name in OFFICIAL:
@@ -60,8 +63,8 @@ def get(
     command goes on.
     """
     from ..networks.places import cached_weights
-    from ..porting.download import download_weights
-    from ..porting.sources import OFFICIAL
+    from ..networks.sources import OFFICIAL
+    from ..porting import download_weights
 
     with _byte_counter(name) as progress:
         path = download_weights(
@@ -146,7 +149,7 @@ def _files(name: str) -> list[Path]:
     """The files of a name, shipped and fetched; or the file that it is the path of."""
     from .._checks import InputError
     from ..networks.places import cached_file, shipped_folder
-    from ..porting.sources import OFFICIAL
+    from ..networks.sources import OFFICIAL
 
     places = [shipped_folder() / f"{name}.safetensors", cached_file(name)]
     found = [path for path in places if path.is_file()]

@@ -156,4 +156,7 @@ def check_digest(path: Any, file: WeightsFile) -> None:
     """Refuse a file whose numbers are not those that its metadata were written for."""
     expected = file.metadata.get(DIGEST)
     if expected is not None and expected != tensors_digest(file.tensors):
-        raise InputError(f"weights: {path} is damaged: the sha256 of its tensors is not {expected}")
+        raise InputError(
+            f"weights: {path} is damaged: the sha256 of its numbers is not {expected}; fetch or "
+            "port it again"
+        )

@@ -1,5 +1,6 @@
 """Weights of other tools, as files that `load` takes; they are data, and nothing in them is run."""
 
+from .download import download_weights as download_weights
 from .named_arrays import port_arrays as port_arrays
 from .ported import Ported as Ported
 from .recognition import port_weights as port_weights

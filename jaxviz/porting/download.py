@@ -8,9 +8,9 @@ from filelock import FileLock, Timeout
 
 from .._checks import InputError, choice
 from ..networks.places import cache_folder, cached_file
-from ..networks.weights import check_digest, read_weights
+from ..networks.registry import verify_weights
+from ..networks.sources import OFFICIAL, Official, by_hand, file_digest
 from .recognition import port_weights
-from .sources import OFFICIAL, Official, by_hand, file_digest
 from .transfer import Interrupted, Part, Progress, receive
 
 _TRIES = 5  # in a row that brought nothing
@@ -26,8 +26,9 @@ def download_weights(
 ) -> Path:
     """Fetch an official file and port it; return the safetensors file in the user's cache.
 
-    `name` is a key of `sources.OFFICIAL`: "alexnet", "caffe_alexnet", "caffe_alexnet-compressed",
-    "caffe_alexnet-onnx" or "caffenet". Weights that are there and intact are not fetched again.
+    `name` is a key of `networks.sources.OFFICIAL`: "alexnet", "caffe_alexnet",
+    "caffe_alexnet-compressed", "caffe_alexnet-onnx" or "caffenet". Weights that are there and
+    intact are not fetched again.
     `progress` is called with the bytes that have come and those of the whole (None if unknown),
     `say` with a line to read.
 
@@ -44,12 +45,13 @@ def download_weights(
         say(f"{name}: waiting for another jaxviz that is fetching it")
         lock.acquire()
     try:
-        if not _is_intact(output):
+        if not _is_intact(output, official.network):
             file = fetch(name, official, folder, progress=progress)
             metadata = {
                 "source": official.title, "address": official.address,
                 "license": official.license, "accuracy": official.accuracy,
             }  # fmt: skip
+            output.unlink(missing_ok=True)  # what is there is damaged
             port_weights(file, output, metadata=metadata)
             file.unlink()
     finally:
@@ -57,14 +59,11 @@ def download_weights(
     return output
 
 
-def _is_intact(path: Path) -> bool:
-    if not path.is_file():
-        return False
+def _is_intact(path: Path, network: str) -> bool:
     try:
-        check_digest(path, read_weights(path))
+        return path.is_file() and verify_weights(path) == network
     except InputError:
         return False
-    return True
 
 
 def fetch(name: str, official: Official, folder: Path, *, progress: Progress = _silent) -> Path:

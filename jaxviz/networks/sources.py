@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..networks.places import cached_file
+from .places import cached_file
 
 _PIECE = 2**20
 _CAFFE = "http://dl.caffe.berkeleyvision.org"
