@@ -33,10 +33,10 @@ def list_weights() -> None:
     if there:
         print(f"\nFetched, in {cache_folder()}:")
     for name, path in there.items():
-        network, accuracy = OFFICIAL[name].network, OFFICIAL[name].accuracy
+        network = OFFICIAL[name].network
         taken = "full" if cached_weights(network) == path else str(path)
         use = f"--network {network} --weights {taken}"
-        _say_file(name, path, {"accuracy": accuracy, "use": use}, OFFICIAL[name])
+        _say_file(name, path, {"use": use}, OFFICIAL[name])
     if len(there) < len(OFFICIAL):
         print("\nComplete, to be had with `jaxviz weights get NAME`:")
     for name in OFFICIAL:
@@ -114,9 +114,11 @@ def show(
 
     for path in _files(weights):
         header = read_header(path)
-        print(f"{_plain(path)}: {_amount(header)}")
-        _say(header.metadata)
+        print(f"{_plain(path)}: {_amount(header)}\n")
+        _say(dict(sorted(header.metadata.items())))
+        print()
         _say({name: " x ".join(map(str, shape)) for name, shape in header.shapes.items()})
+        print()
 
 
 @app.command()
@@ -174,13 +176,23 @@ def _say_file(
     said = header.metadata
     classes = "1000 classes" if (1000,) in header.shapes.values() else "without classes"
     print(f"\n{name}: {classes}, {_amount(header)}")
-    source = said.get("source") or said.get("source_file", "")
-    if official and said.get("source_sha256") == official.digest:
-        source = f"{said['source_file']}, the official file"
+    made = (
+        [f"{said['source_file']} (sha256 {said.get('source_sha256')})"]
+        if "source_file" in said
+        else []
+    )
+    accuracy = ""
+    if official:
+        # Who ports a file by hand into this place may have taken another.
+        genuine = official.digest == said.get("source_sha256")
+        genuine = genuine or official.address == said.get("address")
+        made.append("the official file" if genuine else "not known to be the official file")
+        accuracy = official.accuracy if genuine else ""
     return _say(
         {
-            "file": f"{path} ({_size(path.stat().st_size)})", "source": source,
-            "address": said.get("address", ""), "license": said.get("license", ""), **facts,
+            "file": f"{path} ({_size(path.stat().st_size)})", "source": said.get("source", ""),
+            "address": said.get("address", ""), "license": said.get("license", ""),
+            "made from": ", ".join(made), "accuracy": accuracy, **facts,
         }
     )  # fmt: skip
 
