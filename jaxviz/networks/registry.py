@@ -139,6 +139,16 @@ def shipped_file(name: str) -> tuple[Path, str]:
     return shipped_folder() / entry.shipped, entry.sha256
 
 
+def parameter_shapes(name: str) -> tuple[dict[str, Any], ...]:
+    """What a network's weights file holds: complete, and cut short where it may be.
+
+    The values have a `shape` and a `dtype`.
+    """
+    entry = REGISTRY[choice(name, "network", REGISTRY)]
+    ways = [entry.full] + ([entry.partial] if entry.partial else [])
+    return tuple(flat(Apply(way.build).shapes) for way in ways)
+
+
 def class_names() -> tuple[str, ...]:
     """The 1000 ImageNet classes in order, each with all its synonyms."""
     text = (shipped_folder() / "imagenet_classes.txt").read_text(encoding="utf-8")
