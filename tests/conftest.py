@@ -85,6 +85,16 @@ def caffe_weights(tmp_path_factory):
 
 
 @pytest.fixture
+def tiny_networks(monkeypatch):
+    """Every network takes the parameters of one tiny AlexNet, for files of a few kilobytes."""
+    from foreign_files import tiny_shapes
+
+    from jaxviz.networks import registry
+
+    monkeypatch.setattr(registry, "parameter_shapes", tiny_shapes)
+
+
+@pytest.fixture
 def command(monkeypatch, capsys):
     """Run the command line in this process: command("filters", ...) -> (exit code, out, err)."""
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .._checks import InputError
-from ..networks.registry import networks, parameter_shapes
+from ..networks import registry
 from .ported import Ported
 from .stored import Stored, rows
 
@@ -20,9 +20,9 @@ _TORCHVISION = {
     "classifier.4": "fc7",
     "classifier.6": "fc8",
 }
-# The layer that reads the flattened last map: torch flattens (channel, row, col), and we
-# (row, col, channel). As a convolution that covers the map it is like any other kernel.
-_FLATTENED = {"fc6": (6, 6, 256)}
+# The layer that reads the flattened last map, and that map's sides: torch flattens (channel, row,
+# col), we (row, col, channel). As a convolution that covers the map it is like any other kernel.
+_FLATTENED = {"fc6": (6, 6)}
 
 
 def arranged(
@@ -41,24 +41,23 @@ def arranged(
     said = metadata or {}
     network = "alexnet" if theirs else _most_alike(tensors, said.get("network"))
     shapes = _wanted(network, tensors, theirs)
-    missing = [theirs.get(name, name) for name in shapes if theirs.get(name, name) not in tensors]
+    named = {name: theirs.get(name, name) for name in shapes}
+    missing = [their for their in named.values() if their not in tensors]
     if missing:
         raise InputError(f"does not fit the network {network}; missing: {_listed(missing)}")
-    for name, shape in shapes.items():
-        their = theirs.get(name, name)
-        expected = _as_torch(shape) if theirs else shape
+    for name, their in named.items():
+        expected = _as_torch(shapes[name]) if theirs else shapes[name]
         if tensors[their].shape != expected:
             raise InputError(f"{their} has shape {tensors[their].shape}, expected {expected}")
-    used = {theirs.get(name, name) for name in shapes}
-    return Ported(
-        network,
-        {
-            name: _read(theirs.get(name, name), tensors, shape, name if theirs else None)
-            for name, shape in shapes.items()
-        },
-        {**said, "network": network, "format": written_as},
-        tuple(name for name in tensors if name not in used) + beside,
-    )
+    read: dict[str, np.ndarray] = {}
+    for name, their in named.items():
+        read[name] = np.empty(shapes[name], np.float32)
+        try:
+            _fill(_turned(name, read[name]) if theirs else read[name], tensors[their])
+        except InputError as error:
+            raise InputError(f"{their}: {error}") from None
+    left_over = tuple(name for name in tensors if name not in named.values()) + beside
+    return Ported(network, read, {**said, "network": network, "format": written_as}, left_over)
 
 
 _TORCHVISION_NAMES = {
@@ -89,12 +88,17 @@ def _is_torchvision(tensors: Mapping[str, Stored]) -> bool:
 
 
 def _most_alike(tensors: Mapping[str, Stored], said: str | None) -> str:
-    """The network with most of these names; among several, the one that the file names."""
-    shared = {name: len(parameter_shapes(name)[0].keys() & tensors.keys()) for name in networks()}
+    """The network with most of these tensors; among several, the one that the file names."""
+    shared: dict[str, tuple[int, int]] = {}
+    for network in registry.networks():
+        parameters = registry.parameter_shapes(network)[0]
+        names = [name for name in parameters if name in tensors]
+        fitting = [name for name in names if tensors[name].shape == tuple(parameters[name].shape)]
+        shared[network] = len(fitting), len(names)
     most = max(shared.values())
-    if not most:
+    if not most[1]:
         raise InputError(f"holds the tensors of no network known here: {_listed(list(tensors))}")
-    best = [name for name, count in shared.items() if count == most]
+    best = [name for name, counts in shared.items() if counts == most]
     return said if said in best else best[0]
 
 
@@ -104,7 +108,7 @@ def _wanted(
     """The network's parameters; without those at its end, if the file has none of them."""
     complete, *shorter = (
         {name: tuple(value.shape) for name, value in parameters.items()}
-        for parameters in parameter_shapes(network)
+        for parameters in registry.parameter_shapes(network)
     )
     for shapes in shorter:
         if not any(theirs.get(name, name) in tensors for name in complete.keys() - shapes.keys()):
@@ -116,22 +120,18 @@ def _as_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
-def _read(
-    their: str, tensors: Mapping[str, Stored], shape: tuple[int, ...], turned: str | None
-) -> np.ndarray:
-    """Read a tensor piece by piece into its place; `turned` is our name of one of torchvision's."""
-    values = np.empty(shape, np.float32)
-    place, outputs = values, shape[-1]
-    if turned and len(shape) > 1:
-        layer = turned.removesuffix(".kernel")
-        covered = shape[:3] if len(shape) == 4 else _FLATTENED.get(layer, (1, 1, shape[0]))
-        place = values.reshape(*covered, outputs).transpose(3, 2, 0, 1)
-    try:
-        for part, piece in rows(tensors[their]):
-            place[part] = piece.reshape(-1, *place.shape[1:])
-    except InputError as error:
-        raise InputError(f"{their}: {error}") from None
-    return values
+def _turned(name: str, values: np.ndarray) -> np.ndarray:
+    """A view of our tensor in which it has torch's order: (out, in, height, width)."""
+    if values.ndim == 1:
+        return values
+    layer = name.removesuffix(".kernel")
+    sides = values.shape[:2] if values.ndim == 4 else _FLATTENED.get(layer, (1, 1))
+    return values.reshape(*sides, -1, values.shape[-1]).transpose(3, 2, 0, 1)
+
+
+def _fill(place: np.ndarray, tensor: Stored) -> None:
+    for part, piece in rows(tensor):
+        place[part] = piece.reshape(-1, *place.shape[1:])
 
 
 def _listed(names: list[str]) -> str:

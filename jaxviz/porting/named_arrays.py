@@ -15,7 +15,7 @@ from .._checks import InputError
 from ..files import MARK
 from .arrangement import arranged
 from .ported import Ported
-from .source import Section, Source
+from .source import Section, Source, opened
 from .stored import BFLOAT16, Stored, checked, in_order
 from .zip_members import MAGIC as ZIP_MAGIC
 from .zip_members import Member, zip_members
@@ -36,7 +36,7 @@ _NPY_HEADER = re.compile(
 
 def is_arrays(path: str | os.PathLike[str]) -> bool:
     """Whether the file looks like safetensors or npz."""
-    with Source(path) as source:
+    with opened(path) as source:
         return _is_safetensors(source) or _is_npz(source)
 
 
@@ -46,7 +46,7 @@ def port_arrays(path: str | os.PathLike[str]) -> Ported:
     float16, bfloat16 and float64 become float32. Raises `InputError` for what no network of ours
     fits, and for damage.
     """
-    with Source(path) as source:
+    with opened(path) as source:
         if _is_safetensors(source):
             tensors, metadata = _read_safetensors(source)
             return arranged(tensors, written_as="safetensors", metadata=metadata)

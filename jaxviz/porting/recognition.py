@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._checks import InputError
 from ..files import MARK, claim_file
-from ..networks.registry import parameter_shapes
+from ..networks import registry
 from ..networks.weights import check_tensors, save_weights
 from .named_arrays import is_arrays, port_arrays
 from .ported import Ported
@@ -49,15 +49,21 @@ def port_weights(path: str | os.PathLike[str], output: str | os.PathLike[str]) -
     with Source(path) as source, ThreadPoolExecutor(1) as beside:
         digest = beside.submit(source.sha256)
         found = read_foreign(path)
-        parameters = parameter_shapes(found.network)
+        parameters = registry.parameter_shapes(found.network)
         expected = min(parameters, key=lambda one: len(one.keys() ^ found.tensors.keys()))
         check_tensors(path, found.tensors, expected)
         metadata = {
             **found.metadata,
             MARK: __version__,
             "network": found.network,
-            "source_file": path.name.encode(errors="replace").decode(),
+            "source_file": path.name,
             "source_sha256": digest.result(),
         }
+    metadata = {_text(key): _text(value) for key, value in metadata.items()}
     save_weights(output, found.tensors, metadata)
     return found._replace(metadata=metadata)
+
+
+def _text(value: str) -> str:
+    """A text without the lone surrogates of file names, which no reader takes."""
+    return value.encode(errors="replace").decode()

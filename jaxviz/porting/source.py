@@ -1,11 +1,11 @@
 """A file of unknown origin: every read is checked against its size before memory is taken."""
 
+import contextlib
 import hashlib
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 from .._checks import InputError
 from ..networks.weights import MAX_BYTES
@@ -15,10 +15,7 @@ _PACKED_PIECE = 2**16
 
 
 class Source:
-    """A file open for reading, with its size; use it in a `with` statement.
-
-    Readers raise `InputError` with the bare reason; leaving the `with` names the file.
-    """
+    """A file open for reading, with its size; use it in a `with` statement."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -31,13 +28,11 @@ class Source:
             )
         self._file = self.path.open("rb")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Source":
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
-        if isinstance(error, InputError):
-            raise InputError(f"weights: {self.path}: {error}") from None
 
     def read(self, offset: int, count: int) -> bytes:
         """Read `count` bytes from `offset`, all of which must lie in the file."""
@@ -57,6 +52,16 @@ class Source:
     def head(self, count: int) -> bytes:
         """The first bytes, at most `count`."""
         return self.read(0, min(count, self.size))
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Source]:
+    """Open a file for a reader; what the reader refuses gets the file's name."""
+    with Source(path) as source:
+        try:
+            yield source
+        except InputError as error:
+            raise InputError(f"weights: {source.path}: {error}") from None
 
 
 class Section:

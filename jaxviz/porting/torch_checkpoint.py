@@ -15,7 +15,7 @@ from .._checks import InputError
 from .arrangement import arranged
 from .pickled import MOST_BYTES, Call, Global, Pairs, Parsed, Reference, parse
 from .ported import Ported
-from .source import Section, Source
+from .source import Section, Source, opened
 from .stored import BFLOAT16, Stored, checked
 from .zip_members import MAGIC as ZIP_MAGIC
 from .zip_members import Member, zip_members
@@ -56,7 +56,7 @@ _Opener = Callable[[_Storage], tuple[Callable[[], Section], bool]]
 
 def is_torch(path: str | os.PathLike[str]) -> bool:
     """Whether the file looks like one that `torch.save` wrote, in either format."""
-    with Source(path) as source:
+    with opened(path) as source:
         if _is_older(source):
             return True
         if source.head(4) != ZIP_MAGIC:
@@ -72,7 +72,7 @@ def port_torch(path: str | os.PathLike[str]) -> Ported:
     `InputError` for whole models and scripts, for what no network of ours fits, for any pickle
     that holds more than tensors in plain containers, and for damage.
     """
-    with Source(path) as source:
+    with opened(path) as source:
         older = _is_older(source)
         content, opener = _read_older(source) if older else _read_zip(source)
         found, beside = _state_dict(content)
