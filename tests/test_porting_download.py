@@ -9,6 +9,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import jaxviz
 from jaxviz.networks.sources import OFFICIAL, Official, file_digest
@@ -446,4 +447,7 @@ def test_the_official_files_are_written_as_they_should_be():
         assert set(source.digest) <= set("0123456789abcdef")
         assert source.address.startswith(("https://", "http://dl.caffe.berkeleyvision.org/"))
         assert 0 < source.most_bytes < 2**28
+        readme = (ROOT / "weights" / "README.md").read_text("utf-8")
+        assert f"| `{name}` | {source.address} |" in readme
+        assert f"`{source.digest}` | {source.license} |" in readme
     assert len({source.file for source in OFFICIAL.values()}) == len(OFFICIAL)
