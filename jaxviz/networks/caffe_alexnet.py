@@ -12,14 +12,14 @@ from flax import nnx
 
 from .layers import convolution_by_group, local_response_norm, max_pool
 
-_CONVOLUTIONS = (  # name, in, out, kernel, stride, padding, groups, norm after, pool after
+CONVOLUTIONS = (  # name, in, out, kernel, stride, padding, groups, norm after, pool after
     ("conv1", 3, 96, 11, 4, 0, 1, "norm1", "pool1"),
     ("conv2", 96, 256, 5, 1, 2, 2, "norm2", "pool2"),
     ("conv3", 256, 384, 3, 1, 1, 1, None, None),
     ("conv4", 384, 384, 3, 1, 1, 2, None, None),
     ("conv5", 384, 256, 3, 1, 1, 2, None, "pool5"),
 )
-_DENSE = (("fc6", 9216, 4096), ("fc7", 4096, 4096), ("fc8", 4096, 1000))
+DENSE = (("fc6", 9216, 4096), ("fc7", 4096, 4096), ("fc8", 4096, 1000))
 
 
 class CaffeAlexNet(nnx.Module):
@@ -41,7 +41,7 @@ class CaffeAlexNet(nnx.Module):
     ) -> None:
         self.pool_first = pool_first
         self.ceil_pools = ceil_pools
-        for name, inputs, outputs, kernel, stride, padding, groups, *_ in _CONVOLUTIONS:
+        for name, inputs, outputs, kernel, stride, padding, groups, *_ in CONVOLUTIONS:
             layer = nnx.Conv(
                 inputs,
                 outputs,
@@ -53,20 +53,20 @@ class CaffeAlexNet(nnx.Module):
                 rngs=rngs,
             )
             setattr(self, name, layer)
-        for name, inputs, outputs in _DENSE:
+        for name, inputs, outputs in DENSE:
             setattr(self, name, nnx.Linear(inputs, outputs, rngs=rngs))
 
     def __call__(self, images: jax.Array) -> OrderedDict[str, jax.Array]:
         """Evaluate every layer."""
         outputs: OrderedDict[str, jax.Array] = OrderedDict()
         x = images
-        for name, *_, norm, pool in _CONVOLUTIONS:
+        for name, *_, norm, pool in CONVOLUTIONS:
             x = outputs[name] = nnx.relu(getattr(self, name)(x))
             for after in (pool, norm) if self.pool_first else (norm, pool):
                 if after:
                     x = outputs[after] = self._after(after, x)
         x = x.reshape(x.shape[0], -1)
-        for name, *_ in _DENSE:
+        for name, *_ in DENSE:
             x = getattr(self, name)(x)
             x = outputs[name] = x if name == "fc8" else nnx.relu(x)
         return outputs

@@ -46,14 +46,14 @@ def arranged(
     if missing:
         raise InputError(f"does not fit the network {network}; missing: {_listed(missing)}")
     for name, their in named.items():
-        expected = _as_torch(shapes[name]) if theirs else shapes[name]
+        expected = as_torch(shapes[name]) if theirs else shapes[name]
         if tensors[their].shape != expected:
             raise InputError(f"{their} has shape {tensors[their].shape}, expected {expected}")
     read: dict[str, np.ndarray] = {}
     for name, their in named.items():
         read[name] = np.empty(shapes[name], np.float32)
         try:
-            _fill(_turned(name, read[name]) if theirs else read[name], tensors[their])
+            fill(turned(name, read[name]) if theirs else read[name], tensors[their])
         except InputError as error:
             raise InputError(f"{their}: {error}") from None
     left_over = tuple(name for name in tensors if name not in named.values()) + beside
@@ -116,11 +116,12 @@ def _wanted(
     return complete
 
 
-def _as_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
+def as_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that torch and Caffe give a tensor of this shape of ours."""
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
-def _turned(name: str, values: np.ndarray) -> np.ndarray:
+def turned(name: str, values: np.ndarray) -> np.ndarray:
     """A view of our tensor in which it has torch's order: (out, in, height, width)."""
     if values.ndim == 1:
         return values
@@ -129,7 +130,8 @@ def _turned(name: str, values: np.ndarray) -> np.ndarray:
     return values.reshape(*sides, -1, values.shape[-1]).transpose(3, 2, 0, 1)
 
 
-def _fill(place: np.ndarray, tensor: Stored) -> None:
+def fill(place: np.ndarray, tensor: Stored) -> None:
+    """Read a tensor into its place."""
     for part, piece in rows(tensor):
         place[part] = piece.reshape(-1, *place.shape[1:])
 

@@ -9,7 +9,10 @@ from .._checks import InputError
 from ..files import MARK, claim_file
 from ..networks import registry
 from ..networks.weights import DIGEST, check_tensors, save_weights, tensors_digest
+from .caffe_model import is_caffe, port_caffe
+from .deep_compression import is_deep_compression, port_deep_compression
 from .named_arrays import is_arrays, port_arrays
+from .onnx_model import is_onnx, port_onnx
 from .ported import Ported
 from .source import Source
 from .torch_checkpoint import is_torch, port_torch
@@ -17,8 +20,11 @@ from .torch_checkpoint import is_torch, port_torch
 _READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Ported]], ...] = (
     (is_torch, port_torch),
     (is_arrays, port_arrays),
+    (is_deep_compression, port_deep_compression),
+    (is_onnx, port_onnx),
+    (is_caffe, port_caffe),
 )
-_KNOWN = "PyTorch state dicts, safetensors, npz"
+_KNOWN = "PyTorch state dicts, safetensors, npz, Caffe models, ONNX, Deep Compression"
 
 
 def read_foreign(path: str | os.PathLike[str]) -> Ported:

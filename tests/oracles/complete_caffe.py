@@ -35,7 +35,8 @@ def as_ours(made):
             kernel = np.einsum("oihw->hwio", weight)
             kernel = kernel[:, :, ::-1] if name == "conv1" else kernel
         elif name == "fc6":
-            kernel = np.einsum("ochw->hwco", weight.reshape(-1, 256, 6, 6)).reshape(9216, -1)
+            kernel = np.einsum("ochw->hwco", weight.reshape(len(weight), -1, 6, 6))
+            kernel = kernel.reshape(-1, len(weight))
         else:
             kernel = weight.T
         tensors[f"{name}.kernel"] = np.ascontiguousarray(kernel)
