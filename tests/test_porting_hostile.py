@@ -58,8 +58,8 @@ KINDS = {
 
 
 @pytest.fixture(autouse=True)
-def tiny(tiny_networks):
-    """All networks are tiny."""
+def tiny(tiny_networks, unchecked):
+    """All networks are tiny; type checks, which take most of the time, are off."""
 
 
 WATCHED = {"compile", "exec", "pickle.find_class", "os.system", "os.exec", "os.posix_spawn",
@@ -136,7 +136,7 @@ def test_the_files_that_are_damaged_here_are_valid(kind, survives):
     assert survives(KINDS[kind].join(KINDS[kind].parts())) is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if ", in its" not in kind])
 def test_a_file_cut_short_at_every_hundredth_byte_is_refused(kind, survives):
     data = KINDS[kind].join(KINDS[kind].parts())
     for length in [*range(0, len(data), 100), *range(len(data) - 30, len(data))]:
