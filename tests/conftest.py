@@ -1,6 +1,9 @@
 """Fixtures and settings for all tests: annotations are checked as the code runs."""
 
+import contextlib
 import sys
+import time
+import tracemalloc
 from pathlib import Path
 
 import jaxtyping
@@ -118,6 +121,26 @@ def tiny_networks(monkeypatch):
     from jaxviz.networks import registry
 
     monkeypatch.setattr(registry, "parameter_shapes", tiny_shapes)
+
+
+@pytest.fixture
+def cheap():
+    """A block that may take little time of the processor, and little memory at any one time."""
+
+    @contextlib.contextmanager
+    def block(memory=48 * 2**20, seconds=5):
+        tracemalloc.start()
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            took = time.process_time() - start
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert took < seconds
+        assert peak < memory
+
+    return block
 
 
 @pytest.fixture

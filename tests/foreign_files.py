@@ -125,7 +125,7 @@ def _opcodes(value):
         raise TypeError(value)
 
 
-def tensor(array, key, *, older, **changes):
+def tensor(array, key, /, *, older, **changes):
     """What torch pickles for a tensor; `changes` are to the parts of its description."""
     array = np.asarray(array)
     parts = {

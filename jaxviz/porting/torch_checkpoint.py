@@ -6,6 +6,7 @@ number, a version, a description of the machine, the object, the storages' keys)
 storage, its length before it. See the notes in torch/serialization.py.
 """
 
+import functools
 import os
 import struct
 from collections.abc import Callable
@@ -51,7 +52,8 @@ class _Storage(NamedTuple):
 
 
 # How a storage is opened, and whether the highest byte of its numbers comes first.
-_Opener = Callable[[_Storage], tuple[Callable[[], Section], bool]]
+_Opened = tuple[Callable[[], Section], bool]
+_Opener = Callable[[_Storage], _Opened]
 
 
 def is_torch(path: str | os.PathLike[str]) -> bool:
@@ -112,17 +114,19 @@ def _read_zip(source: Source) -> tuple[Any, _Opener]:
             raise InputError(f"its byte order is {said!r}, expected little or big")
         big_endian = said == b"big"
     content = parse(members[pickles[0]].content(source, MOST_BYTES), 0, _ADMITTED).value
+    return content, functools.partial(_open_member, source, members, folder, big_endian)
 
-    def opener(storage: _Storage) -> tuple[Callable[[], Section], bool]:
-        member: Member | None = members.get(f"{folder}data/{storage.key}")
-        if member is None:
-            raise InputError(f"storage {storage.key[:80]!r} is missing")
-        size = storage.length * storage.item_bytes
-        if member.deflated or member.size != size:
-            raise InputError(f"storage {storage.key[:80]!r} is not {size} bytes, uncompressed")
-        return lambda: member.open(source), big_endian
 
-    return content, opener
+def _open_member(
+    source: Source, members: dict[str, Member], folder: str, big_endian: bool, storage: _Storage
+) -> _Opened:
+    member = members.get(f"{folder}data/{storage.key}")
+    if member is None:
+        raise InputError(f"storage {storage.key[:80]!r} is missing")
+    size = storage.length * storage.item_bytes
+    if member.deflated or member.size != size:
+        raise InputError(f"storage {storage.key[:80]!r} is not {size} bytes, uncompressed")
+    return functools.partial(member.open, source), big_endian
 
 
 def _read_older(source: Source) -> tuple[Any, _Opener]:
@@ -151,14 +155,14 @@ def _read_older(source: Source) -> tuple[Any, _Opener]:
         place += 8 + length * sizes[key].item_bytes
     if place > source.size:
         raise InputError(f"is cut short: {source.size} bytes of {place}")
+    return content, functools.partial(_open_part, source, places)
 
-    def opener(storage: _Storage) -> tuple[Callable[[], Section], bool]:
-        if storage.key not in places:
-            raise InputError(f"storage {storage.key[:80]!r} is missing")
-        size = storage.length * storage.item_bytes
-        return lambda: Section(source, places[storage.key], size), False
 
-    return content, opener
+def _open_part(source: Source, places: dict[str, int], storage: _Storage) -> _Opened:
+    if storage.key not in places:
+        raise InputError(f"storage {storage.key[:80]!r} is missing")
+    size = storage.length * storage.item_bytes
+    return functools.partial(Section, source, places[storage.key], size), False
 
 
 def _storage(reference: Any) -> _Storage:
