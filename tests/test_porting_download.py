@@ -7,11 +7,14 @@ import threading
 import time
 import urllib.request
 
+import caffe_files
 import numpy as np
 import pytest
 from conftest import ROOT
+from oracles import complete_caffe
 
 import jaxviz
+from jaxviz.networks import sources
 from jaxviz.networks.sources import OFFICIAL, Official, file_digest
 from jaxviz.porting import download, transfer
 
@@ -428,6 +431,49 @@ def test_weights_are_fetched_ported_and_loaded_and_only_once(published, server, 
     assert download.download_weights("alexnet") == done[0]
     assert len(server.requests) == 3
     assert jaxviz.load("alexnet", weights="full").spec.logits == "fc8"
+
+
+def compressed():
+    """A file of Deep Compression's format with a few codes a layer, and the weights it means."""
+    codebooks, biases, codes, meant = {}, {}, {}, {}
+    for seed, (layer, shape) in enumerate(complete_caffe.SHAPES.items(), start=1):
+        rng = np.random.default_rng(seed)
+        most = 256 if layer.startswith("conv") else 16
+        codebooks[layer] = np.r_[0, rng.normal(size=most - 1)].astype(np.float32)
+        biases[layer] = rng.normal(size=shape[0]).astype(np.float32)
+        codes[layer] = np.zeros(np.prod(shape), np.uint8)
+        codes[layer][:5000] = rng.integers(0, most, 5000)
+        meant[layer] = codebooks[layer][codes[layer]].reshape(shape), biases[layer]
+    return caffe_files.deep_compression(codebooks, biases, codes), meant
+
+
+def test_the_smallest_download_from_the_command_line(server, command, tmp_path, monkeypatch):
+    content, meant = compressed()
+    server.plans = [plan(content=content)]
+    name = "caffe_alexnet-compressed"
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    changed = OFFICIAL[name]._replace(address=server.address, digest=blob)
+    for module in (download, sources):
+        monkeypatch.setattr(module, "OFFICIAL", {**OFFICIAL, name: changed})
+
+    output = tmp_path / f"{name}.safetensors"
+    code, out, err = command("weights", "get", name)
+    assert (code, err) == (0, "")
+    assert out == f"{output}\nuse them with: --network caffe_alexnet --weights full\n"
+    fetched = command("weights", "list")[1].partition("Fetched, in")[2].partition("Complete")[0]
+    for text in (name, server.address, changed.title, changed.license, changed.accuracy):
+        assert text in fetched
+    assert ", the official file" in fetched
+    png = tmp_path / "filters.png"
+    assert command("filters", "--network", "caffe_alexnet", "-o", png)[0] == 0
+    assert png.is_file()
+
+    network = jaxviz.load("caffe_alexnet")
+    for tensor, wanted in complete_caffe.as_ours(meant).items():
+        layer, part = tensor.split(".")
+        np.testing.assert_array_equal(np.asarray(network.params[layer][part]), wanted)
+    assert network.provenance["license"] == changed.license
+    assert network.provenance["source_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_digests_are_those_of_other_tools(tmp_path):

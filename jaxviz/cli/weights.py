@@ -126,12 +126,16 @@ def port(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A PyTorch state dict (`.pth`), safetensors or npz. What it is is seen in it."
+            help="A PyTorch state dict (`.pth`), a `.caffemodel`, an ONNX model, a file of Deep "
+            "Compression, safetensors or npz. What it is is seen in it.",
+            show_default=False,
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The file to write, NAME.safetensors."),
+        typer.Option(
+            "--output", "-o", help="The file to write, NAME.safetensors.", show_default=False
+        ),
     ],
 ) -> None:
     """Turn another tool's weights into a file for `--weights`. Nothing in FILE is run."""
