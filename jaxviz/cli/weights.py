@@ -1,12 +1,13 @@
 """Commands on weights files."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .steps import byte_counter
 
 if TYPE_CHECKING:
     from ..networks.sources import Official
@@ -51,7 +52,7 @@ def get(
         str,
         typer.Argument(
             help="`alexnet` (torchvision's, 244 MB), `caffe_alexnet` (the 96-filter network of the "
-            "2012 paper, 244 MB), `caffe_alexnet-compressed` (the same in 9 MB), "
+            "2012 paper, 244 MB), `caffe_alexnet-compressed` (pruned and quantized, 9 MB), "
             "`caffe_alexnet-onnx` or `caffenet`.",
             show_default=False,
         ),
@@ -66,7 +67,7 @@ def get(
     from ..networks.sources import OFFICIAL
     from ..porting import download_weights
 
-    with _byte_counter(name) as progress:
+    with byte_counter(name) as progress:
         path = download_weights(
             name, progress=progress, say=lambda line: print(line, file=sys.stderr)
         )
@@ -232,21 +233,3 @@ def _amount(header: "WeightsHeader") -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB"
-
-
-@contextlib.contextmanager
-def _byte_counter(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar with megabytes, speed and time left; none where that is no terminal."""
-    from rich import progress
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    columns = (
-        progress.TextColumn("{task.description}"), progress.BarColumn(),
-        progress.DownloadColumn(), progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
-    )  # fmt: skip
-    with progress.Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
