@@ -142,6 +142,8 @@ INSTRUCTIONS = {
     "SETITEM on a global": ADMITTED + b"NNs.",
     "APPEND to a dict": b"\x80\x02}Na.",
     "STRING": b"\x80\x02S'os'\n.",
+    "INT": b"\x80\x02I" + b"9" * 900 + b"\n.",
+    "INT of no digits": b"\x80\x02I1_0\n.",
     "LONG": b"\x80\x02L" + b"9" * 5000 + b"L\n.",
     "a state": pickle.dumps(State(), 2),
     "nothing": b"\x80\x02.",
