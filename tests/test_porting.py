@@ -155,6 +155,22 @@ def test_parameters_and_the_ordered_dicts_of_python_2_are_read(ported):
     assert_equal(ported(files.zip_checkpoint(THEIRS, content)).tensors, OURS)
 
 
+def test_checkpoints_of_python_2_and_of_a_gpu_are_read(ported):
+    """Texts and long numbers as Python 2 pickled them, and storages that lay on a GPU."""
+    content = {
+        name: files.tensor(array, str(key), older=True, kind="torch.cuda FloatStorage")
+        for key, (name, array) in enumerate(THEIRS.items())
+    }
+    parts = files.older_parts(THEIRS, {"state_dict": content, "optimizer": [2**40]})
+    long, short = files.pickled(2**40)[2:-1], files.pickled("state_dict")[2:-1]
+    assert long in parts[3]
+    assert short in parts[3]
+    parts[3] = parts[3].replace(long, b"I1099511627776\n").replace(short, b"U\x0astate_dict")
+    found = ported(b"".join(parts))
+    assert_equal(found.tensors, OURS)
+    assert found.left_over == ("optimizer",)
+
+
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
 def test_other_floats_become_float32(dtype, writer, ported):

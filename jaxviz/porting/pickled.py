@@ -7,6 +7,7 @@ or compared but the pickle's own small numbers, and the work is bounded, so that
 time or memory out of proportion.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -99,6 +100,12 @@ class _Machine:
         self.place += 1
         return _text(found)
 
+    def digits(self) -> int:
+        text = self.line()
+        if not re.fullmatch("-?[0-9]{1,20}", text):
+            raise InputError("its pickle has a number that is none")
+        return int(text)
+
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
@@ -178,16 +185,10 @@ class _Machine:
 
 def _pairs(items: Any) -> Pairs:
     """The content of an ordered dict, which Python 2 hands over as [[key, value], ...]."""
-    if isinstance(items, Pairs):
-        return Pairs(items)
-    if not isinstance(items, list | tuple):
+    lists = isinstance(items, list | tuple)
+    if not lists or any(not isinstance(item, list | tuple) or len(item) != 2 for item in items):
         raise InputError("its pickle makes a dict of what is none")
-    found = Pairs()
-    for item in items:
-        if not isinstance(item, list | tuple) or len(item) != 2:
-            raise InputError("its pickle makes a dict of what is none")
-        found.append((item[0], item[1]))
-    return found
+    return Pairs((key, value) for key, value in items)
 
 
 def _text(data: bytes) -> str:
@@ -208,6 +209,7 @@ _STEPS: dict[int, Callable[[_Machine], None]] = {
         "N": lambda m: m.push(None),
         "\x88": lambda m: m.push(True),
         "\x89": lambda m: m.push(False),
+        "I": lambda m: m.push(m.digits()),  # Python 2's numbers of more than 32 bits
         "J": lambda m: m.push(m.number("<i")),
         "K": lambda m: m.push(m.number("<B")),
         "M": lambda m: m.push(m.number("<H")),

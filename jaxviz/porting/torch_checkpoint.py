@@ -23,17 +23,22 @@ from .zip_members import Member, zip_members
 
 _MAGIC = bytes.fromhex("8a0a6cfc9c46f920 6aa85019 2e")  # the pickled number, without its protocol
 _VERSION = 1001
-_STORAGES = {  # class: number type, bytes
-    "torch.FloatStorage": ("float32", 4),
-    "torch.DoubleStorage": ("float64", 8),
-    "torch.HalfStorage": ("float16", 2),
-    "torch.BFloat16Storage": (BFLOAT16, 2),
-    "torch.LongStorage": ("int64", 8),
-    "torch.IntStorage": ("int32", 4),
-    "torch.ShortStorage": ("int16", 2),
-    "torch.CharStorage": ("int8", 1),
-    "torch.ByteStorage": ("uint8", 1),
-    "torch.BoolStorage": ("bool", 1),
+_NUMBERS = {  # the storage class: number type, bytes
+    "Float": ("float32", 4),
+    "Double": ("float64", 8),
+    "Half": ("float16", 2),
+    "BFloat16": (BFLOAT16, 2),
+    "Long": ("int64", 8),
+    "Int": ("int32", 4),
+    "Short": ("int16", 2),
+    "Char": ("int8", 1),
+    "Byte": ("uint8", 1),
+    "Bool": ("bool", 1),
+}
+_STORAGES = {
+    f"{module}.{name}Storage": numbers
+    for module in ("torch", "torch.cuda")
+    for name, numbers in _NUMBERS.items()
 }
 _TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
 _PARAMETER = "torch._utils._rebuild_parameter"
