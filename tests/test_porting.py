@@ -82,11 +82,13 @@ def test_every_format_is_read_by_torchvisions_names_and_by_ours(writer, arrays, 
     assert found.network == "alexnet"
     assert found.left_over == ()
     digest = hashlib.sha256((tmp_path / "foreign").read_bytes()).hexdigest()
+    numbers = hashlib.sha256(b"".join(OURS[name].tobytes() for name in sorted(OURS))).hexdigest()
     assert found.metadata == {
         "network": "alexnet",
         "format": FORMATS[writer],
         "source_file": "foreign",
         "source_sha256": digest,
+        "tensors_sha256": numbers,
         "jaxviz": jaxviz.__version__,
     }
 
