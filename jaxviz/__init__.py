@@ -24,9 +24,9 @@ from .neighbors import Neighbors as Neighbors
 from .neighbors import label_agreement as label_agreement
 from .neighbors import nearest_neighbors as nearest_neighbors
 from .networks.registry import Network as Network
-from .networks.registry import NetworkSpec as NetworkSpec
 from .networks.registry import load as load
 from .networks.registry import networks as networks
+from .networks.specs import NetworkSpec as NetworkSpec
 from .occlusion import OcclusionMap as OcclusionMap
 from .occlusion import explain_occlusion as explain_occlusion
 from .occlusion import occlusion_map as occlusion_map

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from safetensors import SafetensorError, safe_open
 
 from ._checks import InputError
 
@@ -24,7 +25,7 @@ MARK = "jaxviz"
 MANIFEST = "jaxviz.json"
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> Path:
+def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes | memoryview]) -> Path:
     """Write `data` beside `path`, bring it to the disk, and put it in place in one step.
 
     `data` may come in pieces, for files that are larger than memory.
@@ -79,11 +80,14 @@ def _is_ours(path: Path) -> bool:
     try:
         if path.suffix == ".npz":
             return "jaxviz.npy" in zipfile.ZipFile(path).namelist()
+        if path.suffix == ".safetensors":
+            with safe_open(path, "numpy") as file:
+                return MARK in (file.metadata() or {})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a foreign picture may be huge or odd
             with Image.open(path) as image:
                 return str(image.info.get("Software", "")).startswith(MARK)
-    except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError):
+    except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError, SafetensorError):
         return False
 
 

@@ -1,6 +1,9 @@
 """Fixtures and settings for all tests: annotations are checked as the code runs."""
 
+import contextlib
 import sys
+import time
+import tracemalloc
 from pathlib import Path
 
 import jaxtyping
@@ -17,6 +20,14 @@ settings.load_profile("jaxviz")
 
 ROOT = Path(__file__).resolve().parents[1]
 collect_ignore = ["oracles"]  # scripts, some of which need torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_fetched_weights(tmp_path_factory):
+    """Whatever weights the user has fetched, the tests see none but their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXVIZ_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture
@@ -70,6 +81,66 @@ def complete_alexnet(weights_files):
     import jaxviz
 
     return jaxviz.load("alexnet", weights=weights_files["alexnet_complete"])
+
+
+@pytest.fixture(scope="session")
+def ported_alexnet(weights_files, tmp_path_factory):
+    """The complete AlexNet as `jaxviz weights get` leaves it in the cache."""
+    from jaxviz.porting import port_weights
+
+    file = tmp_path_factory.mktemp("ported") / "alexnet.safetensors"
+    port_weights(weights_files["alexnet_complete"], file, metadata={"source": "a test"})
+    yield file
+    file.unlink()  # 244 MB
+
+
+@pytest.fixture
+def fetched_alexnet(ported_alexnet, monkeypatch):
+    """The complete AlexNet in a cache of this test's own."""
+    monkeypatch.setenv("JAXVIZ_CACHE", str(ported_alexnet.parent))
+    return ported_alexnet
+
+
+@pytest.fixture(scope="session")
+def caffe_weights(tmp_path_factory):
+    """Random weights for caffe_alexnet and caffenet, which have the same tensors."""
+    from oracles import complete_caffe
+    from safetensors.numpy import save_file
+
+    file = tmp_path_factory.mktemp("caffe") / "caffe.safetensors"
+    save_file(complete_caffe.as_ours(complete_caffe.weights()), file)
+    yield file
+    file.unlink()  # 244 MB
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch):
+    """Every network takes the parameters of one tiny AlexNet, for files of a few kilobytes."""
+    from foreign_files import tiny_shapes
+
+    from jaxviz.networks import registry
+
+    monkeypatch.setattr(registry, "parameter_shapes", tiny_shapes)
+
+
+@pytest.fixture
+def cheap():
+    """A block that may take little time of the processor, and little memory at any one time."""
+
+    @contextlib.contextmanager
+    def block(memory=48 * 2**20, seconds=5):
+        tracemalloc.start()
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            took = time.process_time() - start
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert took < seconds
+        assert peak < memory
+
+    return block
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ FLOORS = {
     "filters": 2, "activations": 2, "neighbors": 2, "patches": 2, "occlusion": 2,
     "embedding": 2,
     "networks": 2,
-    "render": 3, "sweep": 3,
+    "render": 3, "sweep": 3, "porting": 3,
     "report": 4,
     "cli": 5, "__main__": 6,
 }  # fmt: skip

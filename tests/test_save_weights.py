@@ -14,7 +14,7 @@ from jaxviz.networks import registry
 from jaxviz.networks.weights import flat, nested, read_weights, save_weights
 
 SHIPPED = ROOT / "weights"
-NETWORKS = jaxviz.networks()
+NETWORKS = registry.shipped_networks()
 
 
 def sha256(path):

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 import jaxviz
 from jaxviz.cli import main
-from jaxviz.networks.registry import shipped_file
+from jaxviz.networks.registry import shipped_file, shipped_networks
 from jaxviz.networks.weights import save_weights
 from jaxviz.report import tour
 
@@ -139,7 +139,7 @@ def test_the_manifest_records_weights_pictures_and_options(made):
 
 
 def test_the_page_names_weights_pictures_and_what_was_skipped(page):
-    for network in jaxviz.networks():
+    for network in shipped_networks():
         assert shipped_file(network)[1] in page.text
     assert "Egyptian cat" in page.text
     assert "espresso" in page.text
@@ -164,3 +164,18 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, alexnet, squeezene
     with pytest.raises(jaxviz.InputError, match="was not made by jaxviz"):
         tour.write_tour(tmp_path, [photographs / "cat"], alexnet, squeezenet)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["my home page"]
+
+
+def test_a_complete_alexnet_that_was_fetched_needs_no_other_network(
+    fetched_alexnet, tmp_path, monkeypatch, photographs
+):
+    picture = photographs / "cat" / "chelsea.png"
+    run(monkeypatch, picture, "--top", 2, "--output", tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "jaxviz.json").read_text("utf-8"))
+    assert record["network"] == record["classifier"]
+    assert record["network"]["weights"] == fetched_alexnet.name
+    assert record["network"]["source"] == "a test"
+    page = Page((tmp_path / "out" / "index.html").read_text("utf-8"))
+    assert "The layer fc7 turns each picture" in page.text
+    assert "the five classes AlexNet finds most probable" in page.text
+    assert "SqueezeNet" not in page.text

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import many
+from . import many, weights
 from .many import neighbors, tour
 from .single import activations, filters, occlude
 from .sweeps import features, pack, patches
@@ -21,8 +21,7 @@ app = typer.Typer(
     "show one technique each, on your own pictures. Each writes a PNG (`--output`) and, with "
     "`--save-arrays`, the raw numbers beside it as an npz.",
 )
-weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is shipped, and from where.")
-app.add_typer(weights_app, name="weights")
+app.add_typer(weights.app, name="weights")
 for command in (tour, filters, activations, occlude, neighbors, patches, features, pack):
     app.command()(command)
 app.command()(many.map)
@@ -42,7 +41,8 @@ def main() -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(
-            "jaxviz: interrupted; nothing was written half; a sweep goes on where it was saved",
+            "jaxviz: interrupted; nothing was written half; the same command goes on with a sweep "
+            "or a download",
             file=sys.stderr,
         )
         raise SystemExit(130) from None
@@ -64,17 +64,3 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-@weights_app.command("list")
-def list_weights() -> None:
-    """What is shipped: network, layers, source, license and sha256, each file checked."""
-    from ..networks.registry import load, networks
-
-    for name in networks():
-        model = load(name)
-        layers = list(model.layers())
-        end = f"{len(model.labels)} classes" if model.labels else "no classes"
-        print(f"{name}: {layers[0]} to {layers[-1]}, {end}, intact")
-        for key in ("weights", "source", "license", "sha256"):
-            print(f"  {key:<8} {model.provenance[key]}")

@@ -69,13 +69,14 @@ def tour(
 ) -> None:
     """All six techniques on one self-contained page, OUTPUT/index.html.
 
-    Filters, maps, patches and features are NETWORK's; if its weights end before the classes, those
-    are SqueezeNet's.
+    Filters, maps, patches and features are NETWORK's, and so are the classes if complete weights
+    are named or have been fetched with `jaxviz weights get`; else those are SqueezeNet's.
     """
-    from ..networks.registry import load
+    from ..networks.places import cached_weights
+    from ..networks.registry import FULL, load
     from ..report.tour import write_tour
 
-    first = load(network, weights=weights)
+    first = load(network, weights=weights or (FULL if cached_weights(network) else None))
     classifier = first if first.spec.logits else load("squeezenet")
     page, skipped = write_tour(
         output, pictures or [], first, classifier,

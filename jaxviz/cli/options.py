@@ -20,13 +20,19 @@ PictureSetFolder = Annotated[
     ),
 ]
 NetworkName = Annotated[
-    str, typer.Option("--network", help="`alexnet` (conv1 to pool5) or `squeezenet` (complete).")
+    str,
+    typer.Option(
+        "--network",
+        help="`alexnet` (conv1 to pool5) or `squeezenet` (complete); with weights that were "
+        "fetched or ported, also `caffe_alexnet` or `caffenet`.",
+    ),
 ]
 Weights = Annotated[
     Path | None,
     typer.Option(
         "--weights",
-        help="A safetensors file to use instead of the shipped one, such as a complete AlexNet.",
+        help="A safetensors file to use instead of the shipped one; or `full`, for the complete "
+        "ones that `jaxviz weights get` has fetched.",
         show_default=False,
     ),
 ]

@@ -115,6 +115,27 @@ def counter(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextlib.contextmanager
+def byte_counter(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar with megabytes, speed and time left, to be called with (done, total).
+
+    Nothing is shown where standard error is no terminal.
+    """
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        progress.TextColumn("{task.description}"), progress.BarColumn(),
+        progress.DownloadColumn(), progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    with progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def status(title: str) -> Any:
     """A spinner on standard error for work that has no steps to count."""
     from rich.console import Console

@@ -1,10 +1,10 @@
-"""The networks that `load` knows: how each is built, fed, and where its weights come from."""
+"""Networks with their weights: what `load` knows, and what it returns."""
 
 import dataclasses
 import difflib
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex
 
@@ -15,30 +15,11 @@ from flax import nnx
 from .. import images as pictures
 from .._checks import InputError, activation_shapes, choice
 from .._typing import Outputs, Params
-from .alexnet import AlexNet
-from .squeezenet import SqueezeNet
-from .weights import check_tensors, flat, nested, read_weights
+from .places import cached_weights, shipped_folder
+from .specs import REGISTRY, NetworkSpec, Way
+from .weights import WeightsFile, check_digest, check_tensors, flat, nested, read_weights
 
-
-@dataclasses.dataclass(frozen=True)
-class NetworkSpec:
-    """What a network expects and offers, besides its function.
-
-    `title` is its name as people write it.
-    `mean_fill` is the training-set mean in normalized units, the usual fill of an occluder.
-    `first_layer` is the layer whose kernel reads the image, `middle_layer` the next that reads
-    more than colors, `deep_layers` two to look for things in, `feature_layer` the one to compare
-    images by, `logits` the layer of class scores, or None where the weights end before it.
-    """
-
-    title: str
-    preprocessing: pictures.Preprocessing
-    first_layer: str
-    middle_layer: str
-    deep_layers: tuple[str, str]
-    feature_layer: str
-    logits: str | None
-    mean_fill: tuple[float, float, float] = (0.0, 0.0, 0.0)
+FULL = "full"  # in place of a weights file: complete weights, shipped or fetched
 
 
 class Network(NamedTuple):
@@ -136,75 +117,32 @@ class Apply:
         return nnx.merge(graph, filled)(images)
 
 
-class _Entry(NamedTuple):
-    build: Callable[..., nnx.Module]
-    spec: NetworkSpec
-    shipped: str  # file name
-    sha256: str
-    partial: Callable[..., nnx.Module] | None = None  # for weights that end before the classes
-    partial_spec: NetworkSpec | None = None
-    note: str = ""
-
-
-_TORCHVISION = pictures.Preprocessing(
-    resize=256, crop=224, divisor=255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
-)
-_SQUEEZENET = pictures.Preprocessing(
-    resize=256, crop=227, divisor=1, mean=(123.68, 116.779, 103.939), std=(1, 1, 1)
-)
-_ALEXNET_SPEC = NetworkSpec(
-    "AlexNet",
-    _TORCHVISION,
-    first_layer="conv1",
-    middle_layer="conv2",
-    deep_layers=("conv3", "conv5"),
-    feature_layer="fc7",
-    logits="fc8",
-)
-_REGISTRY: Mapping[str, _Entry] = {
-    "alexnet": _Entry(
-        AlexNet,
-        _ALEXNET_SPEC,
-        "alexnet.safetensors",
-        "1eeba01365a0957ab9ce9b7e2b28de5dcb7d4bf10792e667b1a98d2cdf97324a",
-        partial=functools.partial(AlexNet, convolutions_only=True),
-        partial_spec=dataclasses.replace(_ALEXNET_SPEC, feature_layer="pool5", logits=None),
-        note="AlexNet's fc6, fc7 and fc8 (and so its classes) are not shipped; bring a complete "
-        'safetensors file with load("alexnet", weights=FILE) or --weights FILE',
-    ),
-    "squeezenet": _Entry(
-        SqueezeNet,
-        NetworkSpec(
-            "SqueezeNet",
-            _SQUEEZENET,
-            first_layer="conv1",
-            middle_layer="fire2/expand3x3",
-            deep_layers=("fire5/concat", "fire9/concat"),
-            feature_layer="fire9/concat",
-            logits="pool10",
-        ),
-        "squeezenet.safetensors",
-        "038957f2d0e06c770bd8a21ad103eb345314353c81d17a7ba20fe317a5178d3b",
-    ),
-}
-
-
 def networks() -> tuple[str, ...]:
     """The names that `load` knows."""
-    return tuple(_REGISTRY)
+    return tuple(REGISTRY)
 
 
-def shipped_folder() -> Path:
-    """Where the shipped weights lie: inside the package when installed, beside it in a clone."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "weights"
-    return inside if inside.is_dir() else package.parent / "weights"
+def shipped_networks() -> tuple[str, ...]:
+    """The names of those whose weights come with us."""
+    return tuple(name for name, entry in REGISTRY.items() if entry.shipped)
 
 
 def shipped_file(name: str) -> tuple[Path, str]:
     """A shipped network's weights file and the sha256 it must have."""
-    entry = _REGISTRY[choice(name, "network", _REGISTRY)]
+    entry = REGISTRY[choice(name, "network", REGISTRY)]
+    if not entry.shipped:
+        raise InputError(f"weights: {name} has none that are shipped; {entry.note}")
     return shipped_folder() / entry.shipped, entry.sha256
+
+
+def parameter_shapes(name: str) -> tuple[dict[str, Any], ...]:
+    """What a network's weights file holds: complete, and cut short where it may be.
+
+    The values have a `shape` and a `dtype`.
+    """
+    entry = REGISTRY[choice(name, "network", REGISTRY)]
+    ways = [entry.full] + ([entry.partial] if entry.partial else [])
+    return tuple(flat(Apply(way.build).shapes) for way in ways)
 
 
 def class_names() -> tuple[str, ...]:
@@ -216,27 +154,29 @@ def class_names() -> tuple[str, ...]:
 def load(name: str, *, weights: str | os.PathLike[str] | None = None) -> Network:
     """Load a network with its weights.
 
-    `name` is "alexnet" or "squeezenet". `weights` names a safetensors file to take instead of the
+    `name` is one of `networks()`. `weights` names a safetensors file to take instead of the
     shipped one; for AlexNet it may be complete, and then gives fc6, fc7 and fc8 (the logits).
+    "full" stands for complete weights, which `jaxviz weights get` has fetched where they are not
+    shipped; "caffe_alexnet" and "caffenet" take those of themselves.
 
-    Raises `InputError` if the name is unknown, the shipped file is not the one this version was
-    made with (sha256), or any tensor's name, shape or type is not the network's.
+    Raises `InputError` if the name is unknown, there are no such weights, the shipped file is not
+    the one this version was made with (sha256), a fetched one is damaged, the file was ported for
+    another network, or any tensor's name, shape or type is not the network's.
 
     >>> network = load("squeezenet")
     >>> network.layers()["pool10"]
     (1000,)
     """
-    entry = _REGISTRY[choice(name, "network", _REGISTRY)]
-    path = shipped_file(name)[0] if weights is None else Path(weights)
+    path = weights_file(name, weights)
     file = read_weights(path)
-    if weights is None and file.sha256 != entry.sha256:
-        raise InputError(f"weights: {path} is damaged: sha256 {file.sha256}, not {entry.sha256}")
+    full = weights is not None and os.fspath(weights) == FULL
+    if weights is None or full:
+        check_origin(path, file)
 
-    apply, spec = Apply(entry.build), entry.spec
-    if entry.partial and entry.partial_spec:
-        partial = Apply(entry.partial, entry.note)
-        if not set(file.tensors) - set(flat(partial.shapes)):
-            apply, spec = partial, entry.partial_spec
+    way, note = _way(name, path, file)
+    if full and way.spec.logits is None:
+        raise InputError(f"weights: {path} ends before the classes; {note}")
+    apply = Apply(way.build, note)
     check_tensors(path, file.tensors, flat(apply.shapes))
 
     params = jax.tree.map(jnp.asarray, nested(file.tensors))
@@ -245,7 +185,63 @@ def load(name: str, *, weights: str | os.PathLike[str] | None = None) -> Network
         "network": name,
         "weights": path.name,
         "sha256": file.sha256,
-        "preprocessing": dataclasses.asdict(spec.preprocessing),
+        "preprocessing": dataclasses.asdict(way.spec.preprocessing),
     }
-    labels = class_names() if spec.logits else ()
-    return Network(name, apply, params, spec, labels, provenance)
+    labels = class_names() if way.spec.logits else ()
+    return Network(name, apply, params, way.spec, labels, provenance)
+
+
+def weights_file(name: str, weights: str | os.PathLike[str] | None = None) -> Path:
+    """The file that `load` reads: the one named, else the shipped one, else one fetched."""
+    entry = REGISTRY[choice(name, "network", REGISTRY)]
+    if weights is not None and os.fspath(weights) != FULL:
+        return Path(weights)
+    if entry.shipped and (weights is None or entry.partial is None):
+        return shipped_file(name)[0]
+    fetched = cached_weights(name)
+    if fetched is None:
+        raise InputError(f"weights: {name}: {entry.note}")
+    return fetched
+
+
+def check_origin(path: Path, file: WeightsFile) -> None:
+    """Refuse a shipped file that is not as shipped, and any whose numbers were damaged."""
+    for name in shipped_networks():
+        shipped, expected = shipped_file(name)
+        if path == shipped and file.sha256 != expected:
+            raise InputError(f"weights: {path} is damaged: sha256 {file.sha256}, not {expected}")
+    check_digest(path, file)
+
+
+def verify_weights(path: Path) -> str:
+    """Read a file from end to end and check all of it; return the network that it is for."""
+    file = read_weights(path)
+    check_origin(path, file)
+    said = file.metadata.get("network")
+    names = networks() if said is None else (choice(said, f"weights: {path}: network", REGISTRY),)
+    fits = {name: _closest(name, file) for name in names}
+    name = min(fits, key=lambda name: len(fits[name].keys() ^ file.tensors.keys()))
+    check_tensors(path, file.tensors, fits[name])
+    return name
+
+
+def _closest(name: str, file: WeightsFile) -> dict[str, Any]:
+    return min(parameter_shapes(name), key=lambda one: len(one.keys() ^ file.tensors.keys()))
+
+
+def _way(name: str, path: Path, file: WeightsFile) -> tuple[Way, str]:
+    """How this file is to be run, and a note on what is not there then."""
+    entry = REGISTRY[name]
+    meant = file.metadata.get("network", name)
+    if meant != name and meant in REGISTRY:  # tensors alone would not tell
+        raise InputError(f"weights: {path}: made for {meant}, not for {name}")
+    geometry = file.metadata.get("geometry")
+    if geometry is not None:
+        return entry.geometries[
+            choice(geometry, f"weights: {path}: geometry", entry.geometries)
+        ], ""
+    if entry.partial:
+        known = flat(Apply(entry.partial.build).shapes)
+        if not set(file.tensors) - set(known):
+            return entry.partial, entry.note
+    return entry.full, ""

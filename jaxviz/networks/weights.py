@@ -1,7 +1,9 @@
 """Weights files: safetensors, read as data, checked name by name and shape by shape."""
 
 import hashlib
+import itertools
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping
@@ -9,13 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load
 
 from .._checks import InputError
 from ..files import write_whole
 
 MAX_BYTES = 2**31  # a complete AlexNet takes 244 MB
+DIGEST = "tensors_sha256"  # the metadata entry by which ported files are known to be intact
 
 
 class WeightsFile(NamedTuple):
@@ -48,13 +51,29 @@ def save_weights(
     path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Mapping[str, str]
 ) -> Path:
     """Write a safetensors file whose bytes depend on nothing but its content."""
-    contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
-    data = save(contiguous, metadata=dict(metadata))
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])  # its metadata come in an order that varies
+    arrays = {name: np.atleast_1d(value) for name, value in tensors.items()}
+    order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name in order:
+        start, end = end, end + arrays[name].nbytes
+        kind, shape = _kind(arrays[name].dtype), list(arrays[name].shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return write_whole(path, struct.pack("<Q", len(text)) + text + data[8 + length :])
+    numbers = (_numbers(arrays[name]) for name in order)
+    return write_whole(path, itertools.chain([struct.pack("<Q", len(text)), text], numbers))
+
+
+def _numbers(array: np.ndarray) -> memoryview:
+    """The bytes of an array in C order, the lowest byte of each number first."""
+    ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return ordered.reshape(-1).view(np.uint8).data
+
+
+def _kind(dtype: np.dtype) -> str:
+    """The format's name of a number type."""
+    return "BOOL" if dtype.kind == "b" else f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
 def nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,5 +112,51 @@ def check_tensors(path: Any, found: Mapping[str, np.ndarray], expected: Mapping[
             )
         if found[name].dtype != np.float32:
             raise InputError(f"weights: {path}: {name} is {found[name].dtype}, expected float32")
-        if not np.isfinite(found[name]).all():
+        with np.errstate(invalid="ignore"):  # both ends tell of all values, in no memory
+            ends = found[name].min(), found[name].max()
+        if not np.isfinite(ends).all():
             raise InputError(f"weights: {path}: {name} holds values that are not finite")
+
+
+class WeightsHeader(NamedTuple):
+    """What a weights file says of itself: the shape of each tensor, and its metadata."""
+
+    shapes: dict[str, tuple[int, ...]]
+    metadata: dict[str, str]
+
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers all tensors have together."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+
+def read_header(path: str | os.PathLike[str]) -> WeightsHeader:
+    """Read the beginning of a safetensors file only, however large it is."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"weights: {path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return WeightsHeader(shapes, file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"weights: {path}: not a valid safetensors file ({reason})") from None
+
+
+def tensors_digest(tensors: Mapping[str, np.ndarray]) -> str:
+    """The sha256 of all numbers, in the order of the tensors' names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(np.ascontiguousarray(tensors[name]).data)
+    return digest.hexdigest()
+
+
+def check_digest(path: Any, file: WeightsFile) -> None:
+    """Refuse a file whose numbers are not those that its metadata were written for."""
+    expected = file.metadata.get(DIGEST)
+    if expected is not None and expected != tensors_digest(file.tensors):
+        raise InputError(
+            f"weights: {path} is damaged: the sha256 of its numbers is not {expected}; fetch or "
+            "port it again"
+        )

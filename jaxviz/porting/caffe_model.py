@@ -1,0 +1,185 @@
+"""Caffe's models: the layers of a net with their weights, in either generation of its format.
+
+Jia et al. 2014, "Caffe: convolutional architecture for fast feature embedding"; the numbers of the
+fields are those of its caffe.proto.
+"""
+
+import os
+from typing import NamedTuple
+
+from .._checks import InputError, choice
+from .caffe_layout import from_caffe_layout
+from .caffe_settings import check_settings
+from .ported import Ported
+from .protobuf import BYTES, VARINT, Field, Wire
+from .source import Source, opened
+from .stored import Stored
+
+NETWORKS = ("caffe_alexnet", "caffenet")
+_NAMES = {"alexnet": "caffe_alexnet", "caffenet": "caffenet"}  # that Caffe's own nets have
+_BEFORE_LAYERS = frozenset(range(1, 9))  # fields of a net besides its layers
+_MOST_LAYERS = 1000
+
+
+class _Generation(NamedTuple):
+    """Field numbers of one generation of layers."""
+
+    name: int
+    kind: int
+    bottom: int
+    top: int
+    blobs: int
+    settings: dict[int, str]
+
+
+_GENERATIONS = {
+    100: _Generation(1, 2, 3, 4, 7, {106: "Convolution", 118: "LRN", 121: "Pooling"}),
+    2: _Generation(4, 5, 2, 3, 6, {10: "Convolution", 18: "LRN", 19: "Pooling"}),
+}
+_V1_KINDS = {4: "Convolution", 14: "InnerProduct", 15: "LRN", 17: "Pooling"}
+
+
+class _Layer(NamedTuple):
+    name: str
+    kind: str
+    bottoms: list[str]
+    tops: list[str]
+    blobs: list[Field]
+
+
+def is_caffe(path: str | os.PathLike[str]) -> bool:
+    """Whether the file looks like a net of Caffe's with its layers."""
+    with opened(path) as source:
+        wire = Wire(source)
+        try:
+            for field in wire.fields(clipped=True):
+                if field.number in _GENERATIONS and field.wire == BYTES:
+                    known = _GENERATIONS[field.number]
+                    first = next(wire.fields(field, clipped=True), None)
+                    naming = known.name, known.bottom, known.top
+                    return first is not None and first.number in naming
+                if field.number not in _BEFORE_LAYERS or (field.number, field.wire) == (1, VARINT):
+                    return False
+        except InputError:
+            return False
+    return False
+
+
+def port_caffe(path: str | os.PathLike[str], *, network: str | None = None) -> Ported:
+    """Read a `.caffemodel` with the weights of bvlc_alexnet or bvlc_reference_caffenet.
+
+    Both have the same tensors; the file's own layers tell which it is, and `network` says so where
+    they do not. fc6 gets rows in (row, col, channel) order, and conv1 reads RGB.
+
+    Raises `InputError` if the file is damaged, if a tensor is missing or has another shape, or if a
+    layer is not set as in these networks.
+    """
+    if network is not None:
+        choice(network, "network", NETWORKS)
+    with opened(path) as source:
+        return _port(source, network)
+
+
+def _port(source: Source, network: str | None) -> Ported:
+    wire = Wire(source)
+    name = ""
+    layers: dict[str, _Layer] = {}
+    for field in wire.fields():
+        if field.number == 1:
+            name = wire.text(field)
+        elif field.number in _GENERATIONS:
+            layer = _layer(wire, field, _GENERATIONS[field.number])
+            if layer.name in layers and (layer.blobs or layers[layer.name].blobs):
+                raise InputError(f"has two layers of the name {layer.name[:80]!r}")
+            layers[layer.name] = layer
+            if len(layers) > _MOST_LAYERS:
+                raise InputError(f"has more than {_MOST_LAYERS} layers")
+    said = _said(list(layers.values()), name)
+    if said and network and said != network:
+        raise InputError(f"its layers are those of {said}, not of {network}")
+    network = network or said
+    if network is None:
+        raise InputError(
+            "its layers do not tell whether it is caffe_alexnet, which normalizes before it pools, "
+            "or caffenet, which pools first; say so with network="
+        )
+    used: set[str] = set()
+
+    def find(parameter: str, shape: tuple[int, ...]) -> Stored:
+        layer, part = parameter.split(".")
+        blobs = layers[layer].blobs if layer in layers else []
+        if len(blobs) != 2:
+            raise InputError(
+                f"does not fit {network}: {layer} has {len(blobs)} tensors, expected 2"
+            )
+        used.add(layer)
+        return _blob(wire, blobs[part == "bias"], parameter, shape)
+
+    metadata = {"format": "Caffe model"}
+    beside = [layer.name for layer in layers.values() if layer.blobs]
+    ported = from_caffe_layout(network, find, metadata)
+    return ported._replace(left_over=tuple(name[:80] for name in beside if name not in used))
+
+
+def _layer(wire: Wire, inside: Field, known: _Generation) -> _Layer:
+    layer = _Layer("", "", [], [], [])
+    for field in wire.fields(inside):
+        if field.number == known.name:
+            layer = layer._replace(name=wire.text(field))
+        elif field.number == known.kind:
+            kind = _V1_KINDS.get(field.value, "") if field.wire == VARINT else wire.text(field)
+            layer = layer._replace(kind=kind)
+        elif field.number == known.bottom:
+            layer.bottoms.append(wire.text(field))
+        elif field.number == known.top:
+            layer.tops.append(wire.text(field))
+        elif field.number == known.blobs:
+            layer.blobs.append(field)
+    for field in wire.fields(inside):
+        if field.number in known.settings:
+            check_settings(wire, field, layer.name, known.settings[field.number])
+    return layer
+
+
+def _said(layers: list[_Layer], name: str) -> str | None:
+    """Which network this is: by what its norms and pools read, by their order, by its name."""
+    norms = [layer for layer in layers if layer.kind == "LRN"]
+    pools = [layer for layer in layers if layer.kind == "Pooling"]
+    found = set()
+    for norm in norms:
+        for pool in pools:
+            if set(norm.bottoms) & set(pool.tops):
+                found.add("caffenet")
+            if set(pool.bottoms) & set(norm.tops):
+                found.add("caffe_alexnet")
+    if len(found) > 1:
+        raise InputError("normalizes before one pool and after another, as no known network does")
+    if found:
+        return found.pop()
+    if norms and pools:
+        return NETWORKS[layers.index(pools[0]) < layers.index(norms[0])]
+    return _NAMES.get(name.lower())
+
+
+def _blob(wire: Wire, inside: Field, parameter: str, expected: tuple[int, ...]) -> Stored:
+    """One tensor; its shape is a message, or four numbers of which the first may be ones."""
+    shape: list[int] = []
+    legacy = [1, 1, 1, 1]
+    data = []
+    for field in wire.fields(inside):
+        if field.number == 7:
+            shape = [
+                n for dims in wire.fields(field) if dims.number == 1 for n in wire.integers(dims)
+            ]
+        elif 1 <= field.number <= 4:
+            legacy[field.number - 1] = wire.integers(field)[0]
+        elif field.number == 5:
+            data.append(field)
+    shape = shape or legacy
+    bare = shape[len(shape) - len(expected) :]
+    if tuple(bare) != expected or any(n != 1 for n in shape[: len(shape) - len(bare)]):
+        raise InputError(f"{parameter} has shape {tuple(shape[:8])}, expected {expected}")
+    try:
+        return wire.floats(data, expected)
+    except InputError as error:
+        raise InputError(f"{parameter} {error}") from None

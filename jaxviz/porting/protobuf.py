@@ -1,0 +1,193 @@
+"""Protocol buffers as they lie in a file: one message at a time, every length checked.
+
+The wire format alone, without schemas: a reader asks for the fields of a message, and for those of
+a message inside it. Nothing nests by itself, so the depth of a file does not matter, and numbers
+stay in the file until they are wanted.
+
+https://protobuf.dev/programming-guides/encoding/
+"""
+
+import functools
+import math
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .._checks import InputError
+from .source import Section, Source
+from .stored import Stored, checked, in_order
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_PAGE = 2**12
+_MOST_FIELDS = 200_000  # a network of hundreds of layers has some thousands
+_MOST_TEXT = 2**12
+_MOST_RUN = 2**16
+
+
+class Field(NamedTuple):
+    """A field of a message: its number, how it is written, and what it holds.
+
+    `value` is that of a varint. Otherwise what it holds lies at `start` to `end` in the file; of
+    four-byte numbers `times` follow each other, `step` bytes apart.
+    """
+
+    number: int
+    wire: int
+    value: int
+    start: int
+    end: int
+    times: int = 1
+    step: int = 0
+
+
+class Wire:
+    """The fields of messages in a source; a file with too many of them is refused."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._left = _MOST_FIELDS
+        self._page = -1
+        self._bytes = b""
+
+    def fields(self, inside: Field | None = None, *, clipped: bool = False) -> Iterator[Field]:
+        """The fields of the whole file, or of the message in a field.
+
+        `clipped` takes a last field that reaches beyond the end as if it ended there.
+        """
+        place, end = (0, self.source.size) if inside is None else self._span(inside)
+        while place < end:
+            self._left -= 1
+            if self._left < 0:
+                raise InputError(f"has more than {_MOST_FIELDS} fields")
+            tag = place
+            key, place = self._varint(place, end)
+            number, wire = key >> 3, key & 7
+            if not 0 < number < 2**29:
+                raise InputError(f"is damaged: a field has the number {number}")
+            if wire == VARINT:
+                value, place = self._varint(place, end)
+                yield Field(number, wire, value, place, place)
+                continue
+            size = {FIXED64: 8, FIXED32: 4}.get(wire, -1)
+            if wire == BYTES:
+                size, place = self._varint(place, end)
+            if size < 0:
+                raise InputError(f"is damaged: a field is written in the unknown way {wire}")
+            if place + size > end:
+                if not clipped:
+                    raise InputError(f"is cut short: {size} bytes from {place} on, up to {end}")
+                size = end - place
+            if wire == FIXED32:
+                count = 1 if clipped else self._run(tag, place - tag, end)
+                step = place - tag + 4
+                yield Field(number, wire, 0, place, place + 4 + (count - 1) * step, count, step)
+                place += 4 + (count - 1) * step
+                continue
+            yield Field(number, wire, 0, place, place + size)
+            place += size
+
+    def text(self, field: Field) -> str:
+        """The text in a field."""
+        start, end = self._span(field)
+        if end - start > _MOST_TEXT:
+            raise InputError(f"is damaged: a name takes {end - start} bytes")
+        return self.source.read(start, end - start).decode(errors="replace")
+
+    def integers(self, field: Field) -> list[int]:
+        """Signed whole numbers, one or packed."""
+        if field.wire == VARINT:
+            return [_signed(field.value)]
+        place, end = self._span(field)
+        if end - place > _MOST_TEXT:
+            raise InputError(f"is damaged: a shape takes {end - place} bytes")
+        found = []
+        while place < end:
+            value, place = self._varint(place, end)
+            found.append(_signed(value))
+        return found
+
+    def number(self, field: Field) -> float:
+        """The one four-byte number in a field."""
+        if field.wire != FIXED32:
+            raise InputError("is damaged: a number is not written as one")
+        (value,) = struct.unpack("<f", self.source.read(field.end - 4, 4))
+        return float(value)
+
+    def floats(self, fields: list[Field], shape: tuple[int, ...]) -> Stored:
+        """Four-byte numbers, packed or each with its tag, as a tensor of this shape."""
+        if len(fields) != 1 or fields[0].wire not in (BYTES, FIXED32):
+            raise InputError(f"its numbers lie in {len(fields)} pieces, expected one")
+        (field,) = fields
+        opened: Callable[[], Section]
+        if field.wire == BYTES:
+            size = field.end - field.start
+            opened = functools.partial(Section, self.source, field.start, size)
+        else:
+            size = 4 * field.times
+            opened = functools.partial(_Tagged, self.source, field)
+        if size % 4:
+            raise InputError(f"its numbers take {size} bytes, which is not a multiple of 4")
+        tensor = checked(Stored(shape, "float32", opened, size // 4, in_order(shape)))
+        if tensor.length != math.prod(shape):
+            raise InputError(f"of shape {shape} has {tensor.length} numbers")
+        return tensor
+
+    def _span(self, field: Field) -> tuple[int, int]:
+        if field.wire != BYTES:
+            raise InputError(f"is damaged: field {field.number} is not written as it should be")
+        return field.start, field.end
+
+    def _varint(self, place: int, end: int) -> tuple[int, int]:
+        value = 0
+        for i in range(10):
+            if place >= end:
+                raise InputError(f"is cut short at {end}, within a number")
+            byte = self._byte(place)
+            place += 1
+            value |= (byte & 0x7F) << 7 * i
+            if byte < 0x80:
+                if value >= 2**64:
+                    break
+                return value, place
+        raise InputError(f"is damaged: a number of more than 64 bits at {place}")
+
+    def _byte(self, place: int) -> int:
+        page, within = divmod(place, _PAGE)
+        if page != self._page:
+            first = page * _PAGE
+            self._bytes = self.source.read(first, min(_PAGE, self.source.size - first))
+            self._page = page
+        return self._bytes[within]
+
+    def _run(self, tag: int, width: int, end: int) -> int:
+        """How many four-byte numbers with the same tag follow each other."""
+        step, count, more = width + 4, 0, 4
+        wanted = self.source.read(tag, width)
+        while True:
+            fit = min(more, (end - tag) // step - count)
+            data = self.source.read(tag + count * step, fit * step)
+            tags = np.frombuffer(data, np.uint8).reshape(fit, step)[:, :width]
+            same = (tags == np.frombuffer(wanted, np.uint8)).all(axis=1)
+            if not same.all() or fit < more:
+                return count + (int(same.argmin()) if not same.all() else fit)
+            count, more = count + fit, min(2 * more, _MOST_RUN)
+
+
+class _Tagged(Section):
+    """Four-byte numbers of which each has its tag before it, to be read without."""
+
+    def __init__(self, source: Source, field: Field) -> None:
+        self._tag = field.step - 4
+        super().__init__(source, field.start - self._tag, field.times * field.step)
+        self.size = self.left = 4 * field.times
+
+    def _plain(self, count: int) -> bytes:
+        step = 4 + self._tag
+        data = np.frombuffer(super()._plain(count // 4 * step), np.uint8)
+        return data.reshape(-1, step)[:, self._tag :].tobytes()
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
