@@ -30,11 +30,13 @@ app.command()(many.map)
 
 def main() -> None:
     """Run the command line: a user's mistake is one line on standard error and exit code 2."""
-    from .._checks import InputError
-
     try:
         app(prog_name="jaxviz")
-    except InputError as error:
+    except ValueError as error:
+        from .._checks import InputError
+
+        if not isinstance(error, InputError):
+            raise
         print(f"jaxviz: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # what the file system refuses: a name too long, no permission
