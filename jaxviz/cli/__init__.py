@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from . import many
+from .cache import keep_compiled
 from .many import neighbors, tour
 from .single import activations, filters, occlude
 from .sweeps import features, pack, patches
@@ -19,7 +20,9 @@ app = typer.Typer(
     help="See what a convolutional network has learned.\n\n"
     "Start with **jaxviz tour**, which shows all six techniques on one page; the other commands "
     "show one technique each, on your own pictures. Each writes a PNG (`--output`) and, with "
-    "`--save-arrays`, the raw numbers beside it as an npz.",
+    "`--save-arrays`, the raw numbers beside it as an npz.\n\n"
+    "Compiled programs are kept in your cache folder, or in the one that JAXVIZ_CACHE names, so "
+    "that the next command starts faster; JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
 )
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what is shipped, and from where.")
 app.add_typer(weights_app, name="weights")
@@ -65,7 +68,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    keep_compiled()
 
 
 @weights_app.command("list")

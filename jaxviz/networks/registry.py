@@ -239,7 +239,7 @@ def load(name: str, *, weights: str | os.PathLike[str] | None = None) -> Network
             apply, spec = partial, entry.partial_spec
     check_tensors(path, file.tensors, flat(apply.shapes))
 
-    params = jax.tree.map(jnp.asarray, nested(file.tensors))
+    params = jax.device_put(nested(file.tensors))
     provenance = {
         **file.metadata,
         "network": name,
