@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import jaxviz
-from jaxviz.cli import app, cache
+from jaxviz.cli import app, startup
 
 HEAVY = {"jax", "jaxlib", "flax", "matplotlib", "numpy", "PIL", "safetensors"}
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
@@ -73,8 +73,8 @@ def test_a_package_of_the_same_name_hides_no_function():
 
 COUNTED = """
 import collections, sys
-from jaxviz.cli import cache, main
-cache.keep_compiled()
+from jaxviz.cli import main, startup
+startup.prepare()
 import jax
 seen = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: seen.update([event.split("/")[-1]]))
@@ -125,7 +125,7 @@ def test_the_library_leaves_settings_alone():
     code = "import jaxviz, jax\njaxviz.load('alexnet')\nprint(jax.config.jax_compilation_cache_dir)"
     assert fresh(code) == "None"
     before = dict(os.environ)
-    cache.keep_compiled()  # JAX runs here already
+    startup.prepare()  # JAX runs here already
     assert before == dict(os.environ)
 
 
@@ -134,7 +134,7 @@ def test_the_folder_stays_small(tmp_path, monkeypatch):
         path = tmp_path / f"program{age}"
         path.write_bytes(bytes(10))
         os.utime(path, (1000 - age, 1000 - age))
-    monkeypatch.setattr(cache, "_MOST_BYTES", 30)
-    cache._shrink(tmp_path)
+    monkeypatch.setattr(startup, "_MOST_BYTES", 30)
+    startup._shrink(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["program0", "program1", "program2"]
-    cache._shrink(tmp_path / "absent")
+    startup._shrink(tmp_path / "absent")

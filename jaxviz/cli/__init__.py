@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from . import many
-from .cache import keep_compiled
 from .many import neighbors, tour
 from .single import activations, filters, occlude
+from .startup import prepare
 from .sweeps import features, pack, patches
 
 app = typer.Typer(
@@ -68,7 +68,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    keep_compiled()
+    prepare()
 
 
 @weights_app.command("list")

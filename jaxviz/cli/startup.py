@@ -1,5 +1,7 @@
-"""What JAX compiled for one command is kept for the next, in the user's cache folder."""
+"""What makes a command start and end sooner; nothing here runs where JAX was imported before."""
 
+import atexit
+import gc
 import os
 import sys
 import warnings
@@ -8,14 +10,24 @@ from pathlib import Path
 _MOST_BYTES = 2**28  # some hundreds of commands with different options
 
 
-def keep_compiled() -> None:
-    """Have JAX keep compiled programs, unless it is running already or was told what to keep.
+def prepare() -> None:
+    """Have JAX keep compiled programs, and Python look for garbage less often.
 
-    They lie in the folder `compiled` of JAXVIZ_CACHE or of the user's cache folder. Where that
-    cannot be written, everything is compiled each time.
+    In a process that has imported JAX, settings are not ours to change.
     """
-    if "jax" in sys.modules or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if "jax" in sys.modules:
         return
+    gc.set_threshold(100_000)  # importing and tracing make many objects, of which few are garbage
+    atexit.register(gc.freeze)  # the process ends; what it holds need not be looked through
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        _keep_compiled()
+
+
+def _keep_compiled() -> None:
+    """Keep programs in the folder `compiled` of JAXVIZ_CACHE or of the user's cache folder.
+
+    Where that cannot be written, everything is compiled each time.
+    """
     import platformdirs
 
     base = os.environ.get("JAXVIZ_CACHE") or platformdirs.user_cache_dir("jaxviz")
