@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: tour test test-slow check bench clean
+.PHONY: tour test test-slow check bench bench-gpu clean
 
 tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
@@ -19,7 +19,12 @@ check: $(VENV)/installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python -m pytest benchmarks --benchmark-json=benchmarks/results/latest.json
+	$(BIN)/python -m pytest benchmarks -m "not long" --results benchmarks/results
+	$(BIN)/python benchmarks/summary.py
+
+bench-gpu: $(VENV)/installed-bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench,cuda]"
+	JAX_PLATFORMS=cuda $(BIN)/python -m pytest benchmarks -m "not long" --results benchmarks/results
 	$(BIN)/python benchmarks/summary.py
 
 $(BIN)/python:

@@ -1,21 +1,41 @@
-"""How long a person waits: the command line as a cold process, imports and compilation included."""
+"""How long a person waits: the command line as a cold process, imports and all included."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+PICTURE = Path(__file__).resolve().parents[1] / "examples/images/cat/chelsea.png"
 
-@pytest.mark.parametrize("command", ["--help", "filters"])
-def bench_startup(command, tmp_path, benchmark, environment):
-    arguments = [command] if command == "--help" else [command, "-o", str(tmp_path / "filters.png")]
 
+def command(*arguments, **environment):
     def run():
         subprocess.run(
-            [sys.executable, "-m", "jaxviz", *arguments], check=True, capture_output=True
-        )
+            [sys.executable, "-m", "jaxviz", *arguments],
+            check=True, capture_output=True, env=os.environ | environment,
+        )  # fmt: skip
 
-    benchmark.pedantic(run, rounds=3, iterations=1)
-    benchmark.extra_info |= environment
-    if benchmark.stats is not None:
-        benchmark.extra_info["wall_seconds"] = benchmark.stats.stats.median
+    return run
+
+
+@pytest.mark.parametrize("arguments", ["--help", "occlude --help"])
+def bench_startup_help(arguments, compare):
+    compare({"jaxviz": command(*arguments.split())}, number=1, unit="commands", rounds=7)
+
+
+def bench_startup_occlude(tmp_path, monkeypatch, compare):
+    """Once more, as it is the second time, beside the first time, when all is compiled."""
+    arguments = ("occlude", str(PICTURE), "-o", "occluded.png")
+    kept = {"JAXVIZ_CACHE": str(tmp_path / "cache")}
+    monkeypatch.chdir(tmp_path)
+    compare(
+        {
+            "jaxviz": command(*arguments, **kept),
+            "jaxviz, for the first time": command(
+                *arguments, JAX_ENABLE_COMPILATION_CACHE="false"
+            ),
+        },
+        number=1, unit="commands", rounds=5,
+    )  # fmt: skip

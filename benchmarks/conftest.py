@@ -1,24 +1,52 @@
-"""What every benchmark shares: photographs, and a run that keeps compile time apart."""
+"""What every benchmark shares: the `compare` fixture, inputs, and the file all results go to."""
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import subprocess
-import time
 from pathlib import Path
 
 import jax
 import pytest
+import summary
+import turns
 
 import jaxviz
 from jaxviz._compilation import compiler_options
 from jaxviz.images import find_pictures, load_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPILE_EVENTS = (
-    "/jax/core/compile/jaxpr_to_mlir_module_duration",
-    "/jax/core/compile/backend_compile_duration",
-)
+PACKAGES = (
+    "jax", "jaxlib", "flax", "numpy", "torch", "captum", "faiss-cpu", "scikit-learn",
+)  # fmt: skip
+RESULTS = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--results", type=Path, help="folder of DEVICE.json, to be made or updated")
+    parser.addoption("--rounds", type=int, help="rounds of every benchmark, for a quick look")
+
+
+def pytest_configure(config):
+    config.stash[RESULTS] = {}
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    found = config.stash[RESULTS]
+    if not found:
+        return
+    results = {"environment": environment(), "benchmarks": found}
+    terminalreporter.write_line("\n" + summary.markdown(results))
+    if config.option.results:
+        terminalreporter.write_line(f"\n{summary.write(results, config.option.results)}")
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def git_commit():
@@ -31,20 +59,52 @@ def git_commit():
     return found.stdout.strip() or "unknown"
 
 
-@pytest.fixture(scope="session")
+def processor():
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def environment():
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": git_commit(),
-        "jaxviz": jaxviz.__version__,
-        "jax": jax.__version__,
-        "jaxlib": importlib.metadata.version("jaxlib"),
-        "python": platform.python_version(),
         "platform": jax.default_backend(),
-        "device_kind": jax.devices()[0].device_kind,
+        "device": jax.devices()[0].device_kind,
         "num_devices": jax.local_device_count(),
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "python": platform.python_version(),
+        "jaxviz": jaxviz.__version__,
+        **{package: version(package) for package in PACKAGES},
         "compiler_options": str(compiler_options() or {}),
     }
+
+
+@pytest.fixture
+def compare(request):
+    """`compare({"jaxviz": function, "torch": other}, number=n, unit="images", rounds=5)`.
+
+    Each function takes nothing and returns its answer; it ends when the answer is there. `number`
+    is how many units one call works through. Keywords beside these say what was measured. Returns
+    the figures of each contestant by name.
+    """
+
+    def run(contestants, *, number, unit, rounds=5, **about):
+        figures = turns.in_turns(contestants, request.config.option.rounds or rounds)
+        for one in figures.values():
+            one["per_second"] = number / one["seconds_median"]
+        name = request.node.name.removeprefix("bench_")
+        entry = {
+            "commit": git_commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "number": number, "unit": unit, "about": about, "contestants": figures,
+        }  # fmt: skip
+        request.config.stash[RESULTS][name] = entry
+        return figures
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -72,46 +132,3 @@ def photographs(load):
         return jax.block_until_ready(network.preprocess(list(pixels)))
 
     return photographs_for
-
-
-@pytest.fixture(scope="session")
-def compile_clock():
-    """Seconds that JAX reports to have spent on lowering and compiling, summed up so far."""
-    spent = [0.0]
-
-    def listen(event, seconds, **_):
-        if event in COMPILE_EVENTS:
-            spent[0] += seconds
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    return lambda: spent[0]
-
-
-@pytest.fixture
-def measure(benchmark, environment, compile_clock):
-    """`measure(function, *args, number=n, unit="images", rounds=5)` times a jaxviz call.
-
-    The first call compiles and stays outside the rounds; each round is one later call, which ends
-    when its results are there. `number` is how many units one call works through.
-    """
-
-    def timed(function, *args, number, unit, rounds=5):
-        def call():
-            return jax.block_until_ready(function(*args))
-
-        jax.clear_caches()
-        compiled_before, start = compile_clock(), time.perf_counter()
-        call()
-        first, compiling = time.perf_counter() - start, compile_clock() - compiled_before
-        compiled_before = compile_clock()
-        benchmark.pedantic(call, rounds=rounds, iterations=1)
-        benchmark.extra_info |= environment
-        benchmark.extra_info |= {
-            "compile_seconds": compiling,
-            "first_call_seconds": first,
-            "recompile_seconds": compile_clock() - compiled_before,
-        }
-        if benchmark.stats is not None:  # it is with --benchmark-disable
-            benchmark.extra_info[f"{unit}_per_second"] = number / benchmark.stats.stats.median
-
-    return timed

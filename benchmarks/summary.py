@@ -1,73 +1,105 @@
-"""Boil a pytest-benchmark file down: results/<device>.json, and a Markdown table on the terminal.
+"""Results as JSON and as a Markdown table; losses stand beside wins.
 
-    python benchmarks/summary.py [results/latest.json]
-
-Raw rounds, host names and the like are left out; medians, spread and what was measured remain.
+python benchmarks/summary.py benchmarks/results/cpu-intel-xeon.json     # prints the table
 """
 
-import argparse
 import json
+import os
 import re
 from pathlib import Path
-
-RESULTS = Path(__file__).resolve().parent / "results"
-STATS = ("median", "min", "max", "iqr", "rounds")
-SHARED = (
-    "date", "commit", "jaxviz", "jax", "jaxlib", "python", "platform", "device_kind",
-    "num_devices", "compiler_options",
-)  # fmt: skip
-
-
-def summary(raw):
-    """Everything worth keeping: the environment once, then each benchmark."""
-    infos = [one["extra_info"] for one in raw["benchmarks"]]
-    environment = {key: infos[0][key] for key in SHARED if infos and key in infos[0]}
-    cpu = raw["machine_info"].get("cpu", {})
-    environment |= {"cpu": cpu.get("brand_raw", "unknown"), "cpu_count": cpu.get("count")}
-    found = {}
-    for one in raw["benchmarks"]:
-        extra = {key: value for key, value in one["extra_info"].items() if key not in SHARED}
-        stats = {f"{key}_seconds": rounded(one["stats"][key]) for key in STATS if key != "rounds"}
-        stats["rounds"] = one["stats"]["rounds"]
-        found[one["name"]] = stats | {key: rounded(value) for key, value in extra.items()}
-    return {"environment": environment, "benchmarks": found}
 
 
 def rounded(value):
     """Four digits that matter are more than any run repeats."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def table(results):
-    """A Markdown table, one row a benchmark."""
+def markdown(results):
+    """What was measured where, and a table with a row for each contestant."""
+    about = results["environment"]
+    versions = [
+        f"{key} {about[key]}" for key in ("jax", "torch", "captum", "faiss-cpu", "scikit-learn")
+        if about.get(key)
+    ]  # fmt: skip
+    where = f"{about['processor']}, {about['cores']} cores"
+    if about["platform"] != "cpu":
+        where = f"{about['num_devices']} x {about['device']} ({where})"
+    runs = dict.fromkeys(
+        f"{one['commit']} of {one['date']}" for one in results["benchmarks"].values()
+    )
     lines = [
-        "| benchmark | rate | median, s | spread (IQR), s | compile, s |",
-        "|---|---|---|---|---|",
+        f"{where}; {', '.join(versions)}; commit {', '.join(runs)}.",
+        "",
+        "| benchmark | contestant | rate | median, s | jaxviz is faster by | compile, s "
+        "| largest difference |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, one in results["benchmarks"].items():
-        rates = [f"{one[key]:.4g} {key[:-11]}/s" for key in one if key.endswith("_per_second")]
-        compiling = f"{one['compile_seconds']:.2f}" if "compile_seconds" in one else ""
-        title = name.removeprefix("bench_")
-        cells = [title, ", ".join(rates), f"{one['median_seconds']:.3g}"]
-        lines.append("| " + " | ".join([*cells, f"{one['iqr_seconds']:.2g}", compiling]) + " |")
+        for contestant, figures in one["contestants"].items():
+            lines.append(_row(name, contestant, figures, one["unit"]))
     return "\n".join(lines)
 
 
+def _row(benchmark, contestant, figures, unit):
+    ratio = ""
+    if "ratio_median" in figures:
+        low, middle, high = (figures[f"ratio_{which}"] for which in ("least", "median", "most"))
+        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+    cells = [
+        benchmark,
+        contestant,
+        f"{figures['per_second']:.3g} {unit}/s",
+        f"{figures['seconds_median']:.3g}",
+        ratio,
+        f"{figures['compile_seconds']:.2f}" if figures["compile_seconds"] else "",
+        f"{figures['largest_difference']:.0e}" if "largest_difference" in figures else "",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def device_name(environment):
+    """A file name for a device, such as cpu-intel-xeon."""
+    on_cpu = environment["platform"] == "cpu"
+    kind = f"cpu-{environment['processor']}" if on_cpu else environment["device"]
+    plain = re.sub(r"\((r|tm)\)| processor", "", kind.lower())
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+
+
+def write(results, folder):
+    """Write DEVICE.json into `folder`, whole or not at all.
+
+    Benchmarks that did not run this time keep their figures, if nothing else has changed.
+    """
+    results = rounded(results)
+    output = folder / f"{device_name(results['environment'])}.json"
+    if output.exists():
+        before = json.loads(output.read_text(encoding="utf-8"))
+        if before["environment"] == results["environment"]:
+            results["benchmarks"] = before["benchmarks"] | results["benchmarks"]
+    partial = output.with_suffix(".partial")
+    partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, output)  # noqa: PTH105
+    return output
+
+
+def with_tables(text, folder):
+    """Put between each `<!-- DEVICE -->` and `<!-- end -->` the device's table."""
+
+    def table(match):
+        results = json.loads((folder / f"{match[1]}.json").read_text(encoding="utf-8"))
+        return f"<!-- {match[1]} -->\n{markdown(results)}\n<!-- end -->"
+
+    return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, default=RESULTS / "latest.json")
-    results = summary(json.loads(parser.parse_args().file.read_text(encoding="utf-8")))
-    if not results["benchmarks"]:
-        raise SystemExit("summary: the file holds no benchmarks")
-    environment = results["environment"]
-    kind = environment["device_kind"]
-    device = f"cpu-{environment['cpu']}" if kind == "cpu" else kind
-    plain = re.sub(r"\((r|tm)\)| processor", "", device.lower())
-    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
-    output = RESULTS / f"{name}.json"
-    output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(f"{key}: {value}" for key, value in environment.items()))
-    print(f"\n{table(results)}\n\n{output}")
+    readme = Path(__file__).with_name("README.md")
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(with_tables(text, readme.with_name("results")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from . import _devices
+from . import _devices, _host_search
 from ._ahead import ahead
 from ._checks import InputError, choice, count
 from ._typing import Array
@@ -21,7 +21,6 @@ from ._typing import Array
 METRICS = ("cosine", "euclidean")
 _PIECE_BYTES = 2**26  # of the database, on each device at a time
 _QUERIES = 2048  # looked up together
-_NONE = np.int32(2**31 - 1)  # sorts after every row
 
 
 class Neighbors(NamedTuple):
@@ -45,8 +44,8 @@ def nearest_neighbors(
 ) -> Neighbors:
     """Find the exact `k` nearest rows of `database` for each row of `queries`.
 
-    A NumPy database, such as a memory-mapped features.npy, is searched piece by piece on all
-    devices and never loaded whole.
+    A NumPy database, such as a memory-mapped features.npy, is searched piece by piece and never
+    loaded whole: on all devices, or by NumPy itself where those are CPUs, which is faster there.
 
     Args:
         queries: float vectors (queries, dim).
@@ -75,7 +74,8 @@ def nearest_neighbors(
     options: Any = {"k": k, "metric": metric, "exclude_self": exclude_self}
     on_host = isinstance(queries, np.ndarray) and isinstance(database, np.ndarray)
     if on_host and database.nbytes > _PIECE_BYTES:
-        return _search_pieces(queries, database, **options)  # type: ignore[arg-type]
+        in_pieces = _search_on_host if jax.default_backend() == "cpu" else _search_pieces
+        return in_pieces(queries, database, **options)  # type: ignore[arg-type]
     return Neighbors(*_search(queries, database, **options))
 
 
@@ -101,13 +101,31 @@ def _distances(queries: Any, database: Any, q_squares: Any, d_squares: Any, *, m
     return jnp.sqrt(jnp.maximum(q_squares[:, None] + d_squares - 2 * products, 0))
 
 
+def _rows(queries: int, dim: int) -> int:
+    """How many rows of the database make a piece: neither they nor their distances take much."""
+    return max(1, _PIECE_BYTES // (4 * max(queries, dim)))
+
+
+def _search_on_host(
+    queries: np.ndarray, database: np.ndarray, *, k: int, metric: str, exclude_self: bool
+) -> Neighbors:
+    found = []
+    for begin in range(0, len(queries), _QUERIES):
+        asked = np.asarray(queries[begin : begin + _QUERIES], np.float32)
+        search = _host_search.Search(asked, k=k, metric=metric)
+        for piece in _host_search.pieces(database, _rows(*asked.shape)):
+            search.look_at(piece, own=begin if exclude_self else None)
+        found.append(search.nearest())
+    return Neighbors(*(np.concatenate(fields) for fields in zip(*found, strict=True)))
+
+
 def _search_pieces(
     queries: np.ndarray, database: np.ndarray, *, k: int, metric: str, exclude_self: bool
 ) -> Neighbors:
     """Search groups of one piece a device, the next read while one is searched."""
     dim, number = database.shape[1], _devices.number()
-    rows = min(max(1, _PIECE_BYTES // (4 * dim)), -(-len(database) // number))
     block = min(len(queries), _QUERIES)
+    rows = min(_rows(block, dim), -(-len(database) // number))
 
     def read(first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pieces = np.asarray(database[first : first + number * rows], np.float32)
@@ -120,7 +138,9 @@ def _search_pieces(
 
     program = _step_on_each(k, metric, exclude_self)
     found = []
-    start = Neighbors(np.full((block, k), np.inf, np.float32), np.full((block, k), _NONE, np.int32))
+    start = Neighbors(
+        np.full((block, k), np.inf, np.float32), np.full((block, k), _host_search.NONE, np.int32)
+    )
     for begin in range(0, len(queries), block):
         mine = np.zeros((block, dim), np.float32)
         some = queries[begin : begin + block]

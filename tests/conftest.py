@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests: annotations are checked as the code runs."""
 
 import contextlib
+import os
 import sys
 import time
 import tracemalloc
@@ -9,6 +10,9 @@ from pathlib import Path
 import jaxtyping
 import pytest
 from hypothesis import settings
+
+# Commands that tests start compile for themselves, and leave nothing in the user's cache folder.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 # Before anything imports the package: every annotated function checks its arguments and results.
 # As in every type checker, an int will do for a float.

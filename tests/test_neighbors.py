@@ -48,15 +48,22 @@ def test_no_row_is_its_own_neighbor_when_excluded(search):
     assert np.isfinite(found.distances).all()
 
 
-@given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans())
-@settings(max_examples=6)
-def test_a_search_in_pieces_finds_the_same(search, piece, block, exclude_self):
+PLACES = ["_search_on_host", "_search_pieces"]  # the latter is for accelerators, but runs here too
+
+
+def in_pieces(where, queries, database, *, piece, block=2048, k, metric="cosine", **options):
+    """A search of small pieces in one place, whatever the database's size."""
+    options = {"exclude_self": False} | options
+    with mock.patch.multiple(neighbors, _PIECE_BYTES=piece, _QUERIES=block):
+        return getattr(neighbors, where)(queries, database, k=k, metric=metric, **options)
+
+
+def check_pieces(where, search, piece, block, exclude_self):
     queries, database, k, metric = search
     queries = database if exclude_self else queries
     options = {"k": k, "metric": metric, "exclude_self": exclude_self}
     whole = nearest_neighbors(queries, database, **options)
-    with mock.patch.multiple(neighbors, _PIECE_BYTES=piece, _QUERIES=block):
-        pieces = nearest_neighbors(queries, database, **options)
+    pieces = in_pieces(where, queries, database, piece=piece, block=block, **options)
     np.testing.assert_allclose(pieces.distances, whole.distances, atol=2e-3)
     true = brute_force(queries, database, metric)
     picked = np.take_along_axis(true, pieces.indices, axis=1)
@@ -64,14 +71,55 @@ def test_a_search_in_pieces_finds_the_same(search, piece, block, exclude_self):
     assert all(len(set(row)) == k for row in pieces.indices.tolist())
 
 
-def test_equal_distances_go_to_the_smaller_index_in_pieces_too():
+@given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans())
+def test_a_search_on_the_host_finds_the_same(search, piece, block, exclude_self):
+    check_pieces("_search_on_host", search, piece, block, exclude_self)
+
+
+@given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans())
+@settings(max_examples=6)
+def test_a_search_in_pieces_on_devices_finds_the_same(search, piece, block, exclude_self):
+    check_pieces("_search_pieces", search, piece, block, exclude_self)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("where", PLACES)
+def test_equal_distances_go_to_the_smaller_index_in_pieces_too(where, metric):
     database = np.tile(np.eye(4, dtype=np.float32), (50, 1))
-    with mock.patch.object(neighbors, "_PIECE_BYTES", 4 * 4 * 7):
-        for metric in ("cosine", "euclidean"):
-            found = nearest_neighbors(database[:4], database, k=60, metric=metric)
-            for row in range(4):
-                others = [i for i in range(200) if i % 4 != row]
-                assert found.indices[row].tolist() == [*range(row, 200, 4), *others[:10]]
+    found = in_pieces(where, database[:4], database, piece=4 * 4 * 7, k=60, metric=metric)
+    for row in range(4):
+        others = [i for i in range(200) if i % 4 != row]
+        assert found.indices[row].tolist() == [*range(row, 200, 4), *others[:10]]
+
+
+@given(st.integers(0, 2**16), st.integers(1, 40), st.sampled_from(["cosine", "euclidean"]))
+def test_host_and_faiss_find_the_same(seed, k, metric):
+    """Also where each row is nearer than those before, of any length, and k exceeds a piece."""
+    faiss = pytest.importorskip("faiss")
+    rng = np.random.default_rng(seed)
+    database = rng.normal(size=(200, 12)).astype(np.float32)
+    database *= np.geomspace(100, 0.01, 200, dtype=np.float32)[:, None]
+    queries = rng.normal(size=(7, 12)).astype(np.float32)
+    found = in_pieces("_search_on_host", queries, database, piece=4 * 12 * 30, k=k, metric=metric)
+    if metric == "euclidean":
+        index = faiss.IndexFlatL2(12)
+    else:
+        index = faiss.IndexFlatIP(12)
+        faiss.normalize_L2(database)
+        faiss.normalize_L2(queries)
+    index.add(database)
+    values, _ = index.search(queries, k)
+    expected = np.sqrt(np.maximum(values, 0)) if metric == "euclidean" else 1 - values
+    np.testing.assert_allclose(found.distances, expected, rtol=1e-4, atol=1e-5)
+    assert (found.indices < 200).all()
+
+
+def test_many_queries_of_few_numbers_take_no_more_memory():
+    database = np.zeros((20_000, 1), np.float32)
+    with mock.patch.object(np, "matmul", wraps=np.matmul) as product:
+        in_pieces("_search_on_host", database[:100], database, piece=4 * 100 * 500, k=1)
+    sizes = [call.args[0].shape[0] * call.args[1].shape[1] for call in product.call_args_list]
+    assert max(sizes) <= 100 * 500
 
 
 def test_a_memory_mapped_database_is_searched(tmp_path):
@@ -82,6 +130,7 @@ def test_a_memory_mapped_database_is_searched(tmp_path):
     whole = nearest_neighbors(database[:9], database, k=5)
     with mock.patch.object(neighbors, "_PIECE_BYTES", 4 * 16 * 64):
         found = nearest_neighbors(mapped[:9], mapped, k=5)
+    assert isinstance(found.indices, np.ndarray)
     np.testing.assert_array_equal(found.indices, whole.indices)
 
 

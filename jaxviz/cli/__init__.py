@@ -8,6 +8,7 @@ import typer
 from . import many, weights
 from .many import neighbors, tour
 from .single import activations, filters, occlude
+from .startup import prepare
 from .sweeps import features, pack, patches
 
 app = typer.Typer(
@@ -19,7 +20,9 @@ app = typer.Typer(
     help="See what a convolutional network has learned.\n\n"
     "Start with **jaxviz tour**, which shows all six techniques on one page; the other commands "
     "show one technique each, on your own pictures. Each writes a PNG (`--output`) and, with "
-    "`--save-arrays`, the raw numbers beside it as an npz.",
+    "`--save-arrays`, the raw numbers beside it as an npz.\n\n"
+    "Compiled programs are kept in your cache folder, or in the one that JAXVIZ_CACHE names, so "
+    "that the next command starts faster; JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
 )
 app.add_typer(weights.app, name="weights")
 for command in (tour, filters, activations, occlude, neighbors, patches, features, pack):
@@ -29,11 +32,13 @@ app.command()(many.map)
 
 def main() -> None:
     """Run the command line: a user's mistake is one line on standard error and exit code 2."""
-    from .._checks import InputError
-
     try:
         app(prog_name="jaxviz")
-    except InputError as error:
+    except ValueError as error:
+        from .._checks import InputError
+
+        if not isinstance(error, InputError):
+            raise
         print(f"jaxviz: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # what the file system refuses: a name too long, no permission
@@ -63,4 +68,4 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    prepare()

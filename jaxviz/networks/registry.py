@@ -179,7 +179,7 @@ def load(name: str, *, weights: str | os.PathLike[str] | None = None) -> Network
     apply = Apply(way.build, note)
     check_tensors(path, file.tensors, flat(apply.shapes))
 
-    params = jax.tree.map(jnp.asarray, nested(file.tensors))
+    params = jax.device_put(nested(file.tensors))
     provenance = {
         **file.metadata,
         "network": name,

@@ -1,5 +1,6 @@
 """Exhibits of one network or one picture: filters, activation maps, occlusion."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,8 +118,13 @@ def top_classes(network: Network, pixels: np.ndarray, *, k: int = 5) -> list[tup
     layer = network.spec.logits
     images = shown(network, pixels[None])
     logits = activation_maps(network.apply, network.params, images, layers=layer)[layer]
-    values, indices = jax.lax.top_k(jax.nn.softmax(logits[0]), k)
+    values, indices = _most_probable(logits[0], k=k)
     return list(zip(indices.tolist(), values.tolist(), strict=True))
+
+
+@functools.partial(jax.jit, static_argnames="k")
+def _most_probable(logits: Any, *, k: int) -> Any:
+    return jax.lax.top_k(jax.nn.softmax(logits), k)
 
 
 def target_score(
@@ -171,7 +177,7 @@ def occlusion(
             window=window, stride=stride, fill=fill_value(fill, network, picture.pixels),
             chunk_size=chunk_size,
         )  # fmt: skip
-        baseline, heatmap = float(result.baseline[0]), np.asarray(result.heatmap[0])
+        baseline, heatmap = float(np.asarray(result.baseline)[0]), np.asarray(result.heatmap)[0]
         row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
         is_class = kind == "log-probability" and ":" not in name
         said = f"{np.exp(baseline):.2f}" if is_class else number(baseline)

@@ -1,0 +1,1 @@
+"""What jaxviz is compared with, written as its users write it."""
