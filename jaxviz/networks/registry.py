@@ -200,7 +200,7 @@ def weights_file(name: str, weights: str | os.PathLike[str] | None = None) -> Pa
         return shipped_file(name)[0]
     fetched = cached_weights(name)
     if fetched is None:
-        raise InputError(f"weights: {name}: {entry.note}")
+        raise InputError(f"weights: {name} has no complete ones here; {entry.note}")
     return fetched
 
 

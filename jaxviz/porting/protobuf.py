@@ -21,7 +21,7 @@ from .stored import Stored, checked, in_order
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _PAGE = 2**12
-_MOST_FIELDS = 200_000  # a network of hundreds of layers has some thousands
+_MOST_FIELDS = 20_000  # an AlexNet has some hundreds
 _MOST_TEXT = 2**12
 _MOST_RUN = 2**16
 
