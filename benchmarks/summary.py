@@ -3,7 +3,6 @@
 python benchmarks/summary.py benchmarks/results/cpu-intel-xeon.json     # prints the table
 """
 
-import argparse
 import json
 import os
 import re
