@@ -1,5 +1,6 @@
 """Forward passes to the last layer, batch already on the device, compiled as the techniques are."""
 
+import jax
 import numpy as np
 import pytest
 from peers.layers import ALEXNET_CONVOLUTIONS, SQUEEZENET, shipped_kernels
@@ -32,6 +33,11 @@ def bench_forward(name, batch, load, photographs, compare):
         "jaxviz": lambda: np.asarray(forward(network.params, images)),
         "torch": lambda: in_torch(model),
     }
+    if DEVICE == "cpu":
+        plain = jax.jit(lambda params, images: network.apply(params, images)[last])
+        contestants["jaxviz, JAX's own compiler options"] = lambda: np.asarray(
+            plain(network.params, images)
+        )
     if DEVICE == "cuda":
         faster = torch.compile(model)
         contestants["torch.compile"] = lambda: in_torch(faster)

@@ -51,13 +51,13 @@ class Clock:
         return Timed((end - start) * last / (last - first), answer)
 
 
-def sweep_jaxviz(network, pictures, batch_size=BATCH):
+def sweep_jaxviz(network, pictures, batch_size=BATCH, layers=LAYERS):
     clock = Clock()
     swept = sweep.top_patches(
-        network.apply, network.params, pictures, layers=LAYERS, k=K, batch_size=batch_size,
+        network.apply, network.params, pictures, layers=layers, k=K, batch_size=batch_size,
         prepare=network.spec.preprocessing.normalize, progress=clock,
     )  # fmt: skip
-    return clock.timed(swept.found["conv5"].values)
+    return clock.timed(swept.found[layers[-1]].values)
 
 
 class Torch:

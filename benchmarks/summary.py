@@ -80,6 +80,7 @@ def write(results, folder):
         before = json.loads(output.read_text(encoding="utf-8"))
         if before["environment"] == results["environment"]:
             results["benchmarks"] = before["benchmarks"] | results["benchmarks"]
+    folder.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial")
     partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, output)  # noqa: PTH105
