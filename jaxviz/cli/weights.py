@@ -13,8 +13,8 @@ def port(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A PyTorch state dict (`.pth`), `.caffemodel`, ONNX, Deep Compression, safetensors "
-            "or npz. What it is is seen in it."
+            help="A PyTorch state dict (`.pth`), `.caffemodel`, ONNX, Deep Compression, "
+            "safetensors or npz. What it is is seen in it."
         ),
     ],
     output: Annotated[
