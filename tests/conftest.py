@@ -119,12 +119,16 @@ def caffe_weights(tmp_path_factory):
 
 @pytest.fixture
 def tiny_networks(monkeypatch):
-    """Every network takes the parameters of one tiny AlexNet, for files of a few kilobytes."""
+    """Every network takes the parameters of one tiny AlexNet, for files of a few kilobytes.
+
+    They would all fit named arrays alike, so that there only AlexNet is looked for.
+    """
     from foreign_files import tiny_shapes
 
     from jaxviz.networks import registry
 
     monkeypatch.setattr(registry, "parameter_shapes", tiny_shapes)
+    monkeypatch.setattr(registry, "networks", lambda: ("alexnet",))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 import jaxviz
 from jaxviz import porting
+from jaxviz.networks import registry
 from jaxviz.networks.weights import read_weights, save_weights
 
 OURS = files.tiny_tensors()
@@ -378,3 +379,14 @@ def test_our_own_shipped_files_are_recognized(tmp_path, monkeypatch):
         assert found.network == name
         assert_equal(found.tensors, load_file(source))
         assert jaxviz.load(name, weights=tmp_path / f"{name}.safetensors").name == name
+
+
+def test_arrays_that_fit_several_networks_are_asked_about(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "networks", lambda: ("caffe_alexnet", "caffenet"))
+    path, output = tmp_path / "arrays.npz", tmp_path / "ours.safetensors"
+    path.write_bytes(files.npz(OURS))
+    with pytest.raises(jaxviz.InputError, match="caffe_alexnet and caffenet alike; say which"):
+        porting.port_weights(path, output)
+    assert porting.port_weights(path, output, network="caffenet").network == "caffenet"
+    with pytest.raises(jaxviz.InputError, match="network: 'resnet'"):
+        porting.port_weights(path, output, network="resnet")

@@ -97,7 +97,7 @@ def test_the_nets_name_tells_where_there_is_nothing_but_weights(name, ported, re
 
 def test_what_cannot_be_told_is_asked_for(ported, refusal):
     data = files.caffemodel(WEIGHTS, only_weights=True)
-    assert "say so with network=" in refusal(data)
+    assert "say which with network=" in refusal(data)
     assert ported(data, network="caffenet").network == "caffenet"
     assert "valid: caffe_alexnet, caffenet" in refusal(data, network="alexnet")
     told = files.caffemodel(WEIGHTS)

@@ -138,11 +138,15 @@ def port(
             "--output", "-o", help="The file to write, NAME.safetensors.", show_default=False
         ),
     ],
+    network: Annotated[
+        str | None,
+        typer.Option(help="Which network it is, where FILE fits several.", show_default=False),
+    ] = None,
 ) -> None:
     """Turn another tool's weights into a file for `--weights`. Nothing in FILE is run."""
     from ..porting import port_weights
 
-    found = port_weights(file, output)
+    found = port_weights(file, output, network=network)
     count = sum(tensor.size for tensor in found.tensors.values())
     print(f"{found.network}: {len(found.tensors)} tensors, {count:,} numbers")
     for key in ("format", "source_sha256"):

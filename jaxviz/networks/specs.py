@@ -66,6 +66,7 @@ _SQUEEZENET = Preprocessing(
 _CAFFE = Preprocessing(
     resize=256, crop=227, divisor=1, mean=(122.6789, 116.6688, 104.0070), std=(1, 1, 1)
 )
+_CAFFE_224 = dataclasses.replace(_CAFFE, crop=224)
 _ALEXNET_SPEC = NetworkSpec(
     "AlexNet",
     _TORCHVISION,
@@ -78,6 +79,7 @@ _ALEXNET_SPEC = NetworkSpec(
 _CAFFE_ALEXNET_SPEC = dataclasses.replace(
     _ALEXNET_SPEC, title="AlexNet (Caffe)", preprocessing=_CAFFE
 )
+_CAFFENET_SPEC = dataclasses.replace(_CAFFE_ALEXNET_SPEC, title="CaffeNet")
 _BRING = (
     "its weights are not shipped; fetch them with `jaxviz weights get {0}`, or port a file that "
     "you have with `jaxviz weights port FILE -o OUT.safetensors` and give it as weights=OUT or "
@@ -118,9 +120,7 @@ REGISTRY: Mapping[str, Entry] = {
         geometries={
             "224": Way(  # the graph that ONNX's model zoo has
                 functools.partial(CaffeAlexNet, ceil_pools=("pool5",)),
-                dataclasses.replace(
-                    _CAFFE_ALEXNET_SPEC, preprocessing=dataclasses.replace(_CAFFE, crop=224)
-                ),
+                dataclasses.replace(_CAFFE_ALEXNET_SPEC, preprocessing=_CAFFE_224),
             )
         },
         note=_BRING.format("caffe_alexnet"),
@@ -128,8 +128,14 @@ REGISTRY: Mapping[str, Entry] = {
     "caffenet": Entry(
         Way(
             functools.partial(CaffeAlexNet, pool_first=True),
-            dataclasses.replace(_CAFFE_ALEXNET_SPEC, title="CaffeNet"),
+            _CAFFENET_SPEC,
         ),
+        geometries={
+            "224": Way(
+                functools.partial(CaffeAlexNet, pool_first=True, ceil_pools=("pool5",)),
+                dataclasses.replace(_CAFFENET_SPEC, preprocessing=_CAFFE_224),
+            )
+        },
         note=_BRING.format("caffenet"),
     ),
 }

@@ -30,16 +30,18 @@ def arranged(
     *,
     written_as: str,
     metadata: Mapping[str, str] | None = None,
+    network: str | None = None,
     beside: tuple[str, ...] = (),
 ) -> Ported:
     """Find the network that the tensors are of, check them against it, and read them.
 
-    Names are torchvision's or ours. `beside` are names that are known to be left over.
+    Names are torchvision's or ours. `network`, or what the metadata say, decides among several
+    networks that they fit. `beside` are names that are known to be left over.
     """
     tensors = _bare(found)
     theirs = _TORCHVISION_NAMES if _is_torchvision(tensors) else {}
     said = metadata or {}
-    network = "alexnet" if theirs else _most_alike(tensors, said.get("network"))
+    network = "alexnet" if theirs else _most_alike(tensors, network or said.get("network"))
     shapes = _wanted(network, tensors, theirs)
     named = {name: theirs.get(name, name) for name in shapes}
     missing = [their for their in named.values() if their not in tensors]
@@ -88,7 +90,7 @@ def _is_torchvision(tensors: Mapping[str, Stored]) -> bool:
 
 
 def _most_alike(tensors: Mapping[str, Stored], said: str | None) -> str:
-    """The network with most of these tensors; among several, the one that the file names."""
+    """The network with most of these tensors; among several, the one that is said."""
     shared: dict[str, tuple[int, int]] = {}
     for network in registry.networks():
         parameters = registry.parameter_shapes(network)[0]
@@ -99,6 +101,8 @@ def _most_alike(tensors: Mapping[str, Stored], said: str | None) -> str:
     if not most[1]:
         raise InputError(f"holds the tensors of no network known here: {_listed(list(tensors))}")
     best = [name for name, counts in shared.items() if counts == most]
+    if said not in best and len(best) > 1:
+        raise InputError(f"fits {' and '.join(best)} alike; say which with network=")
     return said if said in best else best[0]
 
 

@@ -101,7 +101,7 @@ def _port(source: Source, network: str | None) -> Ported:
     if network is None:
         raise InputError(
             "its layers do not tell whether it is caffe_alexnet, which normalizes before it pools, "
-            "or caffenet, which pools first; say so with network="
+            "or caffenet, which pools first; say which with network="
         )
     used: set[str] = set()
 

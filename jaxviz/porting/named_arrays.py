@@ -40,18 +40,19 @@ def is_arrays(path: str | os.PathLike[str]) -> bool:
         return _is_safetensors(source) or _is_npz(source)
 
 
-def port_arrays(path: str | os.PathLike[str]) -> Ported:
+def port_arrays(path: str | os.PathLike[str], *, network: str | None = None) -> Ported:
     """Read named arrays, those of our own files included, for the network that they fit.
 
-    float16, bfloat16 and float64 become float32. Raises `InputError` for what no network of ours
-    fits, and for damage.
+    `network` says which where they fit several and the file's metadata do not say. float16,
+    bfloat16 and float64 become float32. Raises `InputError` for what no network of ours fits, and
+    for damage.
     """
     with opened(path) as source:
         if _is_safetensors(source):
             tensors, metadata = _read_safetensors(source)
-            return arranged(tensors, written_as="safetensors", metadata=metadata)
+            return arranged(tensors, written_as="safetensors", metadata=metadata, network=network)
         tensors, beside = _read_npz(source)
-        return arranged(tensors, written_as="npz", beside=beside)
+        return arranged(tensors, written_as="npz", beside=beside, network=network)
 
 
 def _is_safetensors(source: Source) -> bool:

@@ -72,12 +72,13 @@ def is_torch(path: str | os.PathLike[str]) -> bool:
         return b"/data.pkl" in source.head(300) or _has_pickle(source)
 
 
-def port_torch(path: str | os.PathLike[str]) -> Ported:
+def port_torch(path: str | os.PathLike[str], *, network: str | None = None) -> Ported:
     """Read a state dict, bare or in a checkpoint that holds it as `state_dict` or `model`.
 
-    Names may begin with "module.". float16, bfloat16 and float64 become float32. Raises
-    `InputError` for whole models and scripts, for what no network of ours fits, for any pickle
-    that holds more than tensors in plain containers, and for damage.
+    Names may begin with "module."; `network` says which where they fit several. float16, bfloat16
+    and float64 become float32. Raises `InputError` for whole models and scripts, for what no
+    network of ours fits, for any pickle that holds more than tensors in plain containers, and for
+    damage.
     """
     with opened(path) as source:
         older = _is_older(source)
@@ -88,6 +89,7 @@ def port_torch(path: str | os.PathLike[str]) -> Ported:
         return arranged(
             {name: tensor for name, tensor in tensors.items() if tensor is not None},
             written_as=f"PyTorch state dict ({written})",
+            network=network,
             beside=beside + tuple(name for name, tensor in tensors.items() if tensor is None),
         )
 
