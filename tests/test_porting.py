@@ -388,5 +388,5 @@ def test_arrays_that_fit_several_networks_are_asked_about(tmp_path, monkeypatch)
     with pytest.raises(jaxviz.InputError, match="caffe_alexnet and caffenet alike; say which"):
         porting.port_weights(path, output)
     assert porting.port_weights(path, output, network="caffenet").network == "caffenet"
-    with pytest.raises(jaxviz.InputError, match="network: 'resnet'"):
+    with pytest.raises(jaxviz.InputError, match="unknown name 'resnet'"):
         porting.port_weights(path, output, network="resnet")
