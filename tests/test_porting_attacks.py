@@ -272,6 +272,18 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(refused, cheap):
             assert said in refused(bomb)
 
 
+@pytest.mark.parametrize("beyond", [0, 60], ids=["at its end", "before what follows"])
+def test_compressed_data_that_end_too_early_are_refused(beyond, refused, cheap):
+    members = {f"{name}.npy": files.npy(value) for name, value in THEIRS.items()}
+    members["features.0.weight.npy"] = members["features.0.weight.npy"][:40]
+    data = bytearray(files.zipped(members, compression=zipfile.ZIP_DEFLATED))
+    entry = directory_entry(data)
+    (packed,) = struct.unpack_from("<I", data, entry + 20)
+    struct.pack_into("<II", data, entry + 20, packed + beyond, 400)
+    with cheap():
+        assert "end too early" in refused(bytes(data))
+
+
 def test_members_that_are_compressed_encrypted_or_twice_there_are_refused(refused, tmp_path):
     assert "uncompressed" in refused(files.zipped(files.zip_members(THEIRS), compression=8))
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):

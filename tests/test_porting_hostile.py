@@ -1,6 +1,7 @@
 """A stranger's file can do no harm: one line, no code run, little memory, nothing half-written."""
 
 import os
+import signal
 import sys
 import time
 import tracemalloc
@@ -84,6 +85,14 @@ def by_type_checks():
 sys.addaudithook(watch)
 
 
+def stop(number, frame):
+    """What never ends is stopped after 20 seconds of the processor."""
+    raise AssertionError("does not end")
+
+
+signal.signal(signal.SIGVTALRM, stop)
+
+
 @pytest.fixture
 def survives(tmp_path):
     """Write bytes to a file and port it: it is refused in one line or read, and nothing else."""
@@ -102,11 +111,13 @@ def survives(tmp_path):
         events.clear()
         tracemalloc.start()
         start, watching = time.process_time(), True
+        signal.setitimer(signal.ITIMER_VIRTUAL, 20)
         try:
             found = porting.port_weights(path, output)
         except jaxviz.InputError as error:
             found, said = None, str(error)
         finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             watching, took = False, time.process_time() - start
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()

@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .._checks import InputError
 from ..networks.weights import MAX_BYTES
@@ -115,16 +116,16 @@ class Section:
         return data
 
     def _inflated(self, count: int) -> Iterator[bytes]:
+        inflate: Any = self._inflate
         while count:
-            if not self._waiting:
-                step = min(_PACKED_PIECE, self._end - self._place)
-                if not step:
-                    raise InputError("is damaged: compressed data end too early")
-                self._waiting = self._plain(step)
+            step = 0 if self._waiting else min(_PACKED_PIECE, self._end - self._place)
+            self._waiting = self._waiting or self._plain(step)
+            if not self._waiting or inflate.eof:
+                raise InputError("is damaged: compressed data end too early")
             try:
-                data = self._inflate.decompress(self._waiting, count)  # type: ignore[union-attr]
+                data = inflate.decompress(self._waiting, count)
             except zlib.error as error:
                 raise InputError(f"is damaged ({error})") from None
-            self._waiting = self._inflate.unconsumed_tail  # type: ignore[union-attr]
+            self._waiting = inflate.unconsumed_tail
             count -= len(data)
             yield data
