@@ -52,7 +52,7 @@ def occlusion():
     network = jaxviz.load("squeezenet")
     base = {"window": 32, "stride": 16, "size": 227, "images": 1}
     grown = {
-        "window": (16, 32, 64, 96), "stride": (32, 16, 8), "size": (131, 227, 323, 451),
+        "window": (16, 32, 64, 96), "stride": (32, 16, 8), "size": (131, 227, 323),
         "images": (1, 2, 4),
     }  # fmt: skip
 
@@ -81,10 +81,10 @@ def occlusion():
 def sweeps():
     """Images/s of a sweep of AlexNet over an array in memory."""
     network = jaxviz.load("alexnet")
-    pixels = np.random.default_rng(0).integers(0, 256, size=(1024, 224, 224, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, size=(512, 224, 224, 3), dtype=np.uint8)
     every = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
-    def rate(number=256, batch=32, layers=every):
+    def rate(number=128, batch=32, layers=every):
         found = []
         for _ in range(CALLS):
             pictures = sweep.ArrayPictures(pixels[:number])
@@ -93,19 +93,19 @@ def sweeps():
 
     def on_devices(number):
         flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"}
-        command = [sys.executable, str(Path(__file__).with_name("bench_sweep.py")), "256"]
+        command = [sys.executable, str(Path(__file__).with_name("bench_sweep.py")), "128"]
         found = []
         for _ in range(CALLS):
             made = subprocess.run(
                 command, env=os.environ | flags | {"JAX_PLATFORMS": "cpu"}, check=True,
                 capture_output=True, text=True,
             )  # fmt: skip
-            found.append(256 / float(made.stdout.split()[0]))
+            found.append(128 / float(made.stdout.split()[0]))
         return statistics.median(found)
 
     return {
         "batch size": {"jaxviz": series((1, 4, 16, 32, 64), lambda n: rate(batch=n))},
-        "images": {"jaxviz": series((128, 256, 512, 1024), lambda n: rate(number=n))},
+        "images": {"jaxviz": series((64, 128, 256, 512), lambda n: rate(number=n))},
         "layers": {"jaxviz": series((1, 2, 3, 4, 5), lambda n: rate(layers=every[-n:]))},
         "virtual devices of one CPU, 4 images each": {"jaxviz": series((1, 2, 4, 8), on_devices)},
     }

@@ -5,6 +5,7 @@ the k-th best so far. So the search costs little more than the products themselv
 """
 
 import math
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -60,13 +61,24 @@ class Search:
 
     def look_at(self, piece: Piece, own: int | None = None) -> None:
         """Take up the rows of a piece; `own` is the row of the database that is query 0 itself."""
-        levels = self._levels(piece)
+        levels = self._products(piece.rows)
         if own is not None:
             start, stop = piece.first - own, piece.first + len(piece.rows) - own
             mine = np.arange(max(start, 0), min(stop, len(levels)))
             levels[mine, mine - start] = np.inf
         most = self._level(self.found.distances[:, -1:])
-        near = np.flatnonzero(levels < most)
+        scale = 1 / _lengths(piece.squares)
+
+        def finish(part: slice) -> np.ndarray:
+            if self.cosine:
+                levels[part] *= scale
+            else:
+                levels[part] += piece.squares
+            return part.start * levels.shape[1] + np.flatnonzero(levels[part] < most[part])
+
+        size = -(-len(levels) // (os.cpu_count() or 1))
+        parts = (slice(first, first + size) for first in range(0, len(levels), size))
+        near = np.concatenate(list(ahead(finish, parts)))
         if len(near) > _MANY * self.found.indices.size:
             last = min(self.k, levels.shape[1]) - 1
             best = self._distances(np.partition(levels, last, axis=1)[:, last, None], self.squares)
@@ -88,17 +100,12 @@ class Search:
         self.found, self.waiting = Found(distances[kept], indices[kept]), []
         return self.found
 
-    def _levels(self, piece: Piece) -> np.ndarray:
-        shape = len(self.scaled), len(piece.rows)
+    def _products(self, rows: np.ndarray) -> np.ndarray:
+        shape = len(self.scaled), len(rows)
         if self.space.size < math.prod(shape):
             self.space = np.empty(math.prod(shape), np.float32)
         levels = self.space[: math.prod(shape)].reshape(shape)
-        np.matmul(self.scaled, piece.rows.T, out=levels)
-        if self.cosine:
-            levels *= 1 / _lengths(piece.squares)
-        else:
-            levels += piece.squares
-        return levels
+        return np.matmul(self.scaled, rows.T, out=levels)
 
     def _distances(self, levels: np.ndarray, squares: np.ndarray) -> np.ndarray:
         if self.cosine:

@@ -9,6 +9,7 @@ from torch import nn
 from .layers import Conv, Dense, Fire, Mean, Pool
 
 DEVICE = "cuda" if jax.default_backend() == "gpu" else "cpu"
+torch.set_float32_matmul_precision("high")  # on a GPU TF32, which is JAX's own choice there
 
 
 def torch_network(layers: list[Any], params: Any) -> Any:
