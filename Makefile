@@ -8,7 +8,7 @@ tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
