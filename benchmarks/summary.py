@@ -97,10 +97,28 @@ def with_tables(text, folder):
     return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
 
 
+# [1.23](results/file.json "key/key/key"): a figure of a page, with as many digits as it has there.
+FIGURE = re.compile(r'\[([\d.,]+)\]\(([^)\s]+\.json) "([^"]+)"\)')
+
+
+def with_figures(text, folder):
+    """Write each figure of a page in `folder` as the results have it now."""
+
+    def figure(match):
+        said, file, keys = match.groups()
+        value = json.loads((folder / file).read_text(encoding="utf-8"))
+        for key in keys.split("/"):
+            value = value[key]
+        return f'[{value:,.{len(said.partition(".")[2])}f}]({file} "{keys}")'
+
+    return FIGURE.sub(figure, text)
+
+
 def main():
-    readme = Path(__file__).with_name("README.md")
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(with_tables(text, readme.with_name("results")), encoding="utf-8")
+    here = Path(__file__).resolve().parent
+    for page in (here / "README.md", here / "PERFORMANCE.md", here.parent / "README.md"):
+        text = with_tables(page.read_text(encoding="utf-8"), here / "results")
+        page.write_text(with_figures(text, page.parent), encoding="utf-8")
 
 
 if __name__ == "__main__":
