@@ -12,6 +12,7 @@ from oracles import complete_caffe
 from test_porting_caffe import assert_ours
 
 import jaxviz
+from jaxviz.networks.sources import file_digest
 from jaxviz.porting import deep_compression
 from jaxviz.porting.recognition import read_foreign
 
@@ -66,14 +67,14 @@ def test_the_published_file_is_known_by_gits_id_of_it(ported, tmp_path, monkeypa
     data, _ = made(1, 0.3)
     digest = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
     path = files.write(tmp_path / "net", data)
-    assert deep_compression.blob_id(path) == digest
+    assert file_digest(path, "git") == digest
     monkeypatch.setattr(deep_compression, "PUBLISHED", digest)
     assert ported(data).metadata["source"] == deep_compression.ORIGIN
 
 
 def test_git_itself_gives_the_same_id(tmp_path):
     empty = files.write(tmp_path / "empty", b"")
-    assert deep_compression.blob_id(empty) == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    assert file_digest(empty, "git") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
 def test_codes_beyond_the_end_of_a_layer_are_refused(refusal):

@@ -5,16 +5,17 @@ quantization and Huffman coding", arXiv:1510.00149, sections 2 and 3; the file i
 authors publish, where each weight is a code for one of few values and zeros are left out.
 """
 
-import hashlib
 import math
 import os
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .._checks import InputError
 from ..networks import registry
+from ..networks.sources import file_digest
 from .caffe_layout import parameters, place_for
 from .ported import Ported
 from .source import Source, opened
@@ -22,7 +23,6 @@ from .source import Source, opened
 NETWORK = "caffe_alexnet"
 ORIGIN = "github.com/songhan/Deep-Compression-AlexNet"
 PUBLISHED = "ea0d14e98edfbcbfba995003c94d7259fa23b6cc"  # git's id of the file there
-_PIECE = 2**20
 
 
 class _Part(NamedTuple):
@@ -68,18 +68,9 @@ def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
             place = place_for(name, tensors[name])
             place[...] = _weights(source, part).reshape(place.shape)
     metadata = {"network": NETWORK, "format": "Deep Compression"}
-    if blob_id(path) == PUBLISHED:
+    if file_digest(Path(path), "git") == PUBLISHED:
         metadata |= {"source": ORIGIN, "license": "BSD-2-Clause"}
     return Ported(NETWORK, tensors, metadata)
-
-
-def blob_id(path: str | os.PathLike[str]) -> str:
-    """The id that git gives a file's content."""
-    with opened(path) as source:
-        digest = hashlib.sha1(b"blob %d\0" % source.size, usedforsecurity=False)
-        for place in range(0, source.size, _PIECE):
-            digest.update(source.read(place, min(_PIECE, source.size - place)))
-        return digest.hexdigest()
 
 
 def _parts(source: Source) -> list[_Part]:
