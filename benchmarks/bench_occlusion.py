@@ -20,7 +20,6 @@ from peers.layers import LAYERS, jax_network, random_kernels
 import jaxviz
 
 TARGET = 7  # the class whose score is tracked
-BATCHES = (16, 32, 64)
 TITLES = {"full": "jaxviz, method=full", "torch_compile": "torch.compile"}
 # Strides that divide the free way, so that all peers agree on the positions. VGG's whole passes are
 # long, so it gets fewer positions.
@@ -135,13 +134,7 @@ def bench_occlusion(name, compare):
     case = Case(name, window=16, stride=STRIDES[name], image_size=224)
     contestants, best = {"jaxviz": case.incremental}, {}
     for peer in peers():
-        seconds = {}
-        for batch in BATCHES:
-            run = functools.partial(getattr(case, peer), batch)
-            if peer in ("full", "torch_compile"):
-                run()  # compiles
-            seconds[batch] = turns.timed(run)[0]
-        best[peer] = min(seconds, key=lambda batch: seconds[batch])
+        best[peer] = turns.fastest_batch(getattr(case, peer))
         contestants[TITLES.get(peer, peer)] = functools.partial(getattr(case, peer), best[peer])
     positions = len(case.tops)
     about = {"window": case.window, "stride": case.stride, "best_batch": best}

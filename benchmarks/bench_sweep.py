@@ -1,10 +1,12 @@
 """Sweeps end to end, beside what a good PyTorch user writes, and over several devices.
 
 Time runs from the first batch to the last, so neither compiling nor starting workers counts.
-PyTorch keeps values and images only; jaxviz keeps rows and columns too.
+PyTorch keeps values and images only; jaxviz keeps rows and columns too. jaxviz takes the batch size
+that it chooses itself, PyTorch the one that is fastest for it.
 """
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import turns
 from peers.layers import ALEXNET_CONVOLUTIONS, shipped_kernels
 from PIL import Image
 from turns import Timed
@@ -24,7 +27,7 @@ from jaxviz.images import find_pictures, read_picture
 
 PICTURES = Path(__file__).parents[1] / "examples" / "images"
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
-K, BATCH, NUMBER = 9, 32, 384
+K, NUMBER = 9, 384
 
 
 def write_photographs(folder, number):
@@ -51,7 +54,7 @@ class Clock:
         return Timed((end - start) * last / (last - first), answer)
 
 
-def sweep_jaxviz(network, pictures, batch_size=BATCH, layers=LAYERS):
+def sweep_jaxviz(network, pictures, batch_size=None, layers=LAYERS):
     clock = Clock()
     swept = sweep.top_patches(
         network.apply, network.params, pictures, layers=layers, k=K, batch_size=batch_size,
@@ -93,23 +96,23 @@ class Torch:
 
         return hook
 
-    def __call__(self, source):
+    def __call__(self, source, batch):
         import torch
 
         self.first, self.best, clock = 0, {}, Clock()
         with torch.inference_mode():
-            for batch in self.batches(source):
-                images = batch.to(self.device).permute(0, 3, 1, 2)
+            for pixels in self.batches(source, batch):
+                images = pixels.to(self.device).permute(0, 3, 1, 2)
                 self.model(images.to(torch.float32).sub_(self.mean).div_(self.std))
-                self.first += len(batch)
+                self.first += len(pixels)
                 clock(self.first, None)
         return clock.timed(self.best["conv5"][0].cpu().numpy())
 
-    def batches(self, source):
+    def batches(self, source, size):
         import torch
 
         if isinstance(source, np.ndarray):
-            return (torch.from_numpy(source[i : i + BATCH]) for i in range(0, len(source), BATCH))
+            return (torch.from_numpy(source[i : i + size]) for i in range(0, len(source), size))
         preprocessing = self.preprocessing
 
         class Files(torch.utils.data.Dataset):
@@ -119,7 +122,7 @@ class Torch:
             def __getitem__(self, index):
                 return torch.from_numpy(read_picture(source[index], preprocessing).pixels.copy())
 
-        return torch.utils.data.DataLoader(Files(), BATCH, num_workers=os.cpu_count())
+        return torch.utils.data.DataLoader(Files(), size, num_workers=os.cpu_count())
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +145,13 @@ def bench_sweep(source, sources, load, compare):
     network, given = load("alexnet"), sources[source]
     ours = sweep.ArrayPictures(given) if source == "array" else given
     contestants = {"jaxviz": lambda: sweep_jaxviz(network, ours)}
-    try:
+    about = {"layers": list(LAYERS), "k": K}
+    if source != "packed" and importlib.util.find_spec("torch"):
         peer = Torch(network)
-        if source == "jpeg":
-            contestants["torch"] = lambda: peer(list(given.paths))
-        if source == "array":
-            contestants["torch"] = lambda: peer(given)
-    except ImportError:
-        pass
+        theirs = given if source == "array" else list(given.paths)
+        best = turns.fastest_batch(lambda batch: peer(theirs, batch))
+        contestants["torch"] = lambda: peer(theirs, best)
+        about["best_batch"] = {"torch": best}
     if source == "jpeg":
 
         def decode():
@@ -158,7 +160,6 @@ def bench_sweep(source, sources, load, compare):
                 pass
 
         contestants["decoding alone"] = decode
-    about = {"layers": list(LAYERS), "k": K, "batch_size": BATCH}
     compare(contestants, number=NUMBER, unit="images", rounds=3, **about)
 
 

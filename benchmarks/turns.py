@@ -65,6 +65,19 @@ def in_turns(contestants, rounds):
     return figures
 
 
+BATCHES = (16, 32, 64)
+
+
+def fastest_batch(function):
+    """Which of `BATCHES` a function of the batch size is fastest with, each tried once, warm."""
+
+    def seconds(batch):
+        function(batch)
+        return timed(lambda: function(batch))[0]
+
+    return min(BATCHES, key=seconds)
+
+
 def spread(values, name):
     """Median, extremes and the distance between the quartiles."""
     quartiles = statistics.quantiles(values, method="inclusive") if len(values) > 1 else [0, 0, 0]

@@ -11,12 +11,23 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._checks import count
 from ._compilation import compiler_options
 
 
 def number() -> int:
     """How many devices this process has."""
     return jax.local_device_count()
+
+
+def batch_size(asked: int | None) -> int:
+    """As many pictures a device at a time as were asked for, or as suit it.
+
+    A CPU's caches like small batches; other devices are not filled by them.
+    """
+    if asked is None:
+        return 16 if jax.default_backend() == "cpu" else 256
+    return count(asked, "batch_size")
 
 
 def spread(values: Sequence[Any]) -> Any:

@@ -28,7 +28,7 @@ from sweeping import (
 )
 
 import jaxviz
-from jaxviz import InputError, sweep
+from jaxviz import InputError, _devices, sweep
 from jaxviz._ahead import ahead
 
 
@@ -198,3 +198,14 @@ def test_an_error_surfaces_where_its_result_would_have():
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_unless_said_the_batch_size_suits_the_device(monkeypatch):
+    found = {}
+    for backend in ("cpu", "gpu", "tpu"):
+        monkeypatch.setattr("jax.default_backend", lambda backend=backend: backend)
+        found[backend] = _devices.batch_size(None)
+        assert _devices.batch_size(7) == 7
+    assert found["cpu"] < found["gpu"] == found["tpu"]
+    with pytest.raises(InputError, match="batch_size"):
+        _devices.batch_size(0)

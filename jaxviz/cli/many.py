@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def features_of(
-    model: "Network", folder: Path, layer: str | None, *, batch_size: int, output: Path
+    model: "Network", folder: Path, layer: str | None, *, batch_size: int | None, output: Path
 ) -> Iterator[tuple["Features", "PictureSet | None"]]:
     """Features that lie in `folder`, or that are made of its pictures and go again."""
     from .. import sweep
@@ -138,7 +138,7 @@ def map(  # noqa: A001
     pictures: Annotated[
         int, typer.Option("--pictures", min=1, help="Pictures to draw; the others are dots.")
     ] = 300,
-    batch_size: SweepBatchSize = 32,
+    batch_size: SweepBatchSize = None,
     output: Output = Path("map.png"),
     save_arrays: SaveArrays = False,
 ) -> None:

@@ -58,7 +58,13 @@ SaveArrays = Annotated[
     bool, typer.Option("--save-arrays", help="Write the raw numbers too, as an npz beside it.")
 ]
 SweepBatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, help="Pictures evaluated at a time on each device.")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        help="Pictures evaluated at a time on each device.",
+        show_default="16 on a CPU, 256 elsewhere",
+    ),
 ]
 SaveEvery = Annotated[
     int, typer.Option("--save-every", min=1, help="Save the state after this many batches.")

@@ -63,7 +63,7 @@ def patches(
     all_positions: Annotated[
         bool, typer.Option("--all-positions", help="Take any number of patches from a picture.")
     ] = False,
-    batch_size: SweepBatchSize = 32,
+    batch_size: SweepBatchSize = None,
     output: OutputFolder = Path("patches"),
     save_arrays: SaveArrays = False,
     save_every: SaveEvery = 100,
@@ -79,6 +79,7 @@ def patches(
     its place and its box in the original picture's pixels (top, left, bottom, right). The state is
     saved there on the way: after an interruption, the same command goes on.
     """
+    from .. import _devices as devices
     from .. import sweep
     from .._checks import channels
     from ..files import write_arrays, write_manifest
@@ -98,6 +99,7 @@ def patches(
         channels(channel or (), shapes[name][-1])
     if restart:
         sweep.restart(output)
+    batch_size = devices.batch_size(batch_size)
     pictures = open_pictures(folder, model.spec.preprocessing, output)
     with counter(", ".join(layers)) as progress:
         swept = sweep.top_patches(
@@ -152,7 +154,7 @@ def features(
     network: NetworkName = "alexnet",
     weights: Weights = None,
     layer: Layer = None,
-    batch_size: SweepBatchSize = 32,
+    batch_size: SweepBatchSize = None,
     output: OutputFolder = Path("features"),
     save_every: SaveEvery = 100,
     restart: Restart = False,
@@ -167,6 +169,7 @@ def features(
     whose lines name its rows; and `jaxviz.json`. `jaxviz neighbors` and `jaxviz map` take OUTPUT
     in place of the pictures. After an interruption, the same command goes on.
     """
+    from .. import _devices as devices
     from .. import sweep
     from ..networks.registry import load
     from ..report.exhibit import provenance
@@ -179,6 +182,7 @@ def features(
     name = layer or model.spec.feature_layer
     if restart:
         sweep.restart(output)
+    batch_size = devices.batch_size(batch_size)
     pictures = open_pictures(folder, model.spec.preprocessing, output)
     options = {"folder": str(folder), "layer": name, "batch_size": batch_size}
     with counter(f"{name} features") as progress:

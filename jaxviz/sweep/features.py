@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import _devices as devices
 from .._checks import InputError, count, known_layers
 from .._typing import Apply, Params
 from ..files import (
@@ -53,7 +54,7 @@ def features(
     prepare: Callable[[Any], Any],
     layer: str,
     folder: str | os.PathLike[str],
-    batch_size: int = 64,
+    batch_size: int | None = None,
     save_every: int = 100,
     part: Part = ALONE,
     progress: Progress | None = None,
@@ -82,7 +83,7 @@ def features(
     [[4.5, 5.5, 6.5], [16.5, 17.5, 18.5]]
 
     """
-    count(batch_size, "batch_size")
+    batch_size = devices.batch_size(batch_size)
     count(save_every, "save_every")
     folder = Path(folder)
     example = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)

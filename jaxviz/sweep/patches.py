@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .. import _devices as devices
 from .. import patches
 from .._checks import count, known_layers
 from .._typing import Apply, Params
@@ -38,7 +39,7 @@ def top_patches(
     k: int = 9,
     largest: bool = True,
     unique_images: bool = True,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     save_every: int = 100,
     part: Part = ALONE,
@@ -59,7 +60,8 @@ def top_patches(
         k: how many patches to keep for each channel.
         largest: look for the largest activations; else the smallest.
         unique_images: keep one place an image and channel; else any number.
-        batch_size: pictures evaluated at a time on each device.
+        batch_size: pictures evaluated at a time on each device; 16 on a CPU and 256 elsewhere,
+            unless said.
         folder: where to save the state; a sweep begun there is taken up again. Without it nothing
             is saved.
         save_every: save after this many batches.
@@ -82,7 +84,7 @@ def top_patches(
 
     """
     count(k, "k")
-    count(batch_size, "batch_size")
+    batch_size = devices.batch_size(batch_size)
     count(save_every, "save_every")
     example = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)
     images = jax.eval_shape(prepare, example)
