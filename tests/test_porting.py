@@ -298,7 +298,7 @@ def test_what_does_not_fit_is_refused_by_name(arrays, said, writer, refusal):
 @pytest.mark.parametrize(
     "data, said",
     [
-        (b"", "not a weights file of a known format"),
+        (b"", "is empty"),
         (b"hello" * 100, "not a weights file of a known format"),
         (files.pickled({"a": 1}), "not a weights file of a known format"),
         (files.zipped({"a.txt": b"x"}), "not a weights file of a known format"),
@@ -312,9 +312,9 @@ def test_what_is_no_state_dict_is_refused(data, said, refusal):
 
 
 def test_paths_that_are_no_files_are_refused_by_name(tmp_path):
-    for path in (tmp_path, tmp_path / "absent"):
+    for path, said in {tmp_path: "is a folder", tmp_path / "absent": "no such file"}.items():
         for function in (porting.port_torch, porting.port_arrays, porting.read_foreign):
-            with pytest.raises(jaxviz.InputError, match="no such file") as caught:
+            with pytest.raises(jaxviz.InputError, match=said) as caught:
                 function(path)
             assert str(path) in str(caught.value)
 

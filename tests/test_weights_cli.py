@@ -141,6 +141,8 @@ MISTAKES = {
     "caffe_alexnet-onnx is not here": "verify caffe_alexnet-onnx",
     "absent.safetensors: no such file": "show absent.safetensors",
     "README.md: not a valid safetensors file": f"show {ROOT / 'weights' / 'README.md'}",
+    "`jaxviz weights port FILE -o OUT.safetensors` makes one": f"show {ROOT / 'README.md'}",
+    "weights: .: is a folder": "port . -o x.safetensors",
 }
 
 
@@ -162,6 +164,17 @@ def test_without_fetched_weights_it_is_said_how_to_get_them(network, command, tm
     assert f"jaxviz weights get {network}" in err
     assert err.count("\n") == 1
     assert not png.exists()
+
+
+def test_without_a_name_the_network_is_the_one_that_the_weights_are_for(command, tmp_path):
+    png = tmp_path / "x.png"
+    weights = registry.shipped_file("squeezenet")[0]  # the usual network of this command is AlexNet
+    code, out, _ = command("filters", "--weights", weights, "-o", png)
+    assert code == 0
+    assert "3 x 3" in out
+    code, _, err = command("filters", "--weights", weights, "--network", "alexnet", "-o", png)
+    assert code == 2
+    assert "made for squeezenet, not for alexnet" in err
 
 
 def test_full_is_the_shipped_file_where_that_is_complete(command, tmp_path):

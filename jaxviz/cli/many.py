@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .options import (
+    CLASSIFIER,
+    USUAL,
     BatchSize,
     Folder,
     Layer,
@@ -20,7 +22,15 @@ from .options import (
     SweepBatchSize,
     Weights,
 )  # fmt: skip
-from .steps import counter, load_for, read_pictures, report_skipped, track, write_exhibits
+from .steps import (
+    counter,
+    load_for,
+    load_network,
+    read_pictures,
+    report_skipped,
+    track,
+    write_exhibits,
+)  # fmt: skip
 from .sweeps import open_pictures
 
 if TYPE_CHECKING:
@@ -57,7 +67,7 @@ def tour(
             help="Photographs or folders of them.", show_default="the example photographs"
         ),
     ] = None,
-    network: NetworkName = "alexnet",
+    network: NetworkName = None,
     weights: Weights = None,
     target: Annotated[
         str | None,
@@ -73,11 +83,13 @@ def tour(
     are named or have been fetched with `jaxviz weights get`; else those are SqueezeNet's.
     """
     from ..networks.places import cached_weights
-    from ..networks.registry import FULL, load
+    from ..networks.registry import FULL
     from ..report.tour import write_tour
 
-    first = load(network, weights=weights or (FULL if cached_weights(network) else None))
-    classifier = first if first.spec.logits else load("squeezenet")
+    if weights is None and cached_weights(network or USUAL):
+        weights = Path(FULL)
+    first = load_network(network, weights)
+    classifier = first if first.spec.logits else load_network(CLASSIFIER, None)
     page, skipped = write_tour(
         output, pictures or [], first, classifier,
         target=target, top=top, batch_size=batch_size, track=track,
@@ -88,7 +100,7 @@ def tour(
 
 def neighbors(
     folder: Folder,
-    network: NetworkName = "alexnet",
+    network: NetworkName = None,
     weights: Weights = None,
     layer: Layer = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Neighbors to find for each.")] = 6,
@@ -128,7 +140,7 @@ def neighbors(
 
 def map(  # noqa: A001
     folder: PictureSetFolder,
-    network: NetworkName = "alexnet",
+    network: NetworkName = None,
     weights: Weights = None,
     layer: Layer = None,
     method: Annotated[

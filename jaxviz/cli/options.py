@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+USUAL, CLASSIFIER = "alexnet", "squeezenet"  # the networks of commands that are told none
+
 PictureFile = Annotated[Path, typer.Argument(help="A photograph.", show_default=False)]
 Folder = Annotated[
     Path,
@@ -19,13 +21,16 @@ PictureSetFolder = Annotated[
         help="A folder of pictures, or one that `jaxviz pack` wrote.", show_default=False
     ),
 ]
+_NETWORKS = (
+    "`alexnet` (conv1 to pool5) or `squeezenet` (complete); with weights that were fetched or "
+    "ported, also `caffe_alexnet` or `caffenet`."
+)
+_SHOWN = "that of the weights, else {}"
 NetworkName = Annotated[
-    str,
-    typer.Option(
-        "--network",
-        help="`alexnet` (conv1 to pool5) or `squeezenet` (complete); with weights that were "
-        "fetched or ported, also `caffe_alexnet` or `caffenet`.",
-    ),
+    str | None, typer.Option("--network", help=_NETWORKS, show_default=_SHOWN.format(USUAL))
+]
+ClassifierName = Annotated[
+    str | None, typer.Option("--network", help=_NETWORKS, show_default=_SHOWN.format(CLASSIFIER))
 ]
 Weights = Annotated[
     Path | None,

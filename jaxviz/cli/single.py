@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from .options import (
+    CLASSIFIER,
     Channels,
+    ClassifierName,
     Layers,
     NetworkName,
     Output,
@@ -18,7 +20,7 @@ from .steps import load_for, read_picture, status, write_exhibits
 
 
 def filters(
-    network: NetworkName = "alexnet",
+    network: NetworkName = None,
     weights: Weights = None,
     layer: Layers = None,
     top: Annotated[
@@ -41,7 +43,7 @@ def filters(
 
 def activations(
     picture: PictureFile,
-    network: NetworkName = "alexnet",
+    network: NetworkName = None,
     weights: Weights = None,
     layer: Layers = None,
     channel: Channels = None,
@@ -64,7 +66,7 @@ def activations(
 
 def occlude(
     picture: PictureFile,
-    network: NetworkName = "squeezenet",
+    network: ClassifierName = None,
     weights: Weights = None,
     target: Annotated[
         str | None,
@@ -106,7 +108,7 @@ def occlude(
     """
     from ..report import single
 
-    model = load_for(network, weights, output, save_arrays)
+    model = load_for(network, weights, output, save_arrays, usual=CLASSIFIER)
     one = read_picture(model, picture)
     with status("hiding parts of the picture"):
         exhibit = single.occlusion(

@@ -6,24 +6,42 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .options import USUAL
+
 if TYPE_CHECKING:
     from ..images import Loaded
     from ..networks.registry import Network
     from ..report.exhibit import Exhibit, Picture
 
 
-def load_for(network: str, weights: Path | None, output: Path, save_arrays: bool) -> "Network":
+def load_for(
+    network: str | None,
+    weights: Path | None,
+    output: Path,
+    save_arrays: bool,
+    *,
+    usual: str = USUAL,
+) -> "Network":
     """Load a network, after making sure that its results may be written."""
     from .._checks import InputError
     from ..files import claim_file
-    from ..networks.registry import load
 
     if output.suffix.lower() != ".png":
         raise InputError(f"output: expected a name that ends in .png, got {output}")
     claim_file(output)
     if save_arrays:
         claim_file(output.with_suffix(".npz"))
-    return load(network, weights=weights)
+    return load_network(network, weights, usual=usual)
+
+
+def load_network(network: str | None, weights: Path | None, *, usual: str = USUAL) -> "Network":
+    """Load the network that is named, else the one that the weights are for, else the usual one."""
+    from ..networks.registry import FULL, load
+    from ..networks.weights import read_header
+
+    if network is None and weights is not None and str(weights) != FULL:
+        network = read_header(weights).metadata.get("network")
+    return load(network or usual, weights=weights)
 
 
 def read_picture(model: "Network", path: Path) -> "Picture":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import (
+    USUAL,
     Cluster,
     Coordinator,
     Layer,
@@ -21,7 +22,7 @@ from .options import (
     SweepBatchSize,
     Weights,
 )  # fmt: skip
-from .steps import counter, report_skipped, say
+from .steps import counter, load_network, report_skipped, say
 
 if TYPE_CHECKING:
     from ..images import Preprocessing
@@ -39,7 +40,7 @@ def open_pictures(folder: Path, preprocessing: "Preprocessing", output: Path) ->
 
 def patches(
     folder: PictureSetFolder,
-    network: NetworkName = "alexnet",
+    network: NetworkName = None,
     weights: Weights = None,
     layer: Layers = None,
     channel: Annotated[
@@ -83,7 +84,6 @@ def patches(
     from .. import sweep
     from .._checks import channels
     from ..files import write_arrays, write_manifest
-    from ..networks.registry import load
     from ..render import save_figure
     from ..report.exhibit import provenance
     from ..report.patch_pages import Seen, chosen_channels, patch_pages
@@ -92,7 +92,7 @@ def patches(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
         cluster=cluster,
     )  # fmt: skip
-    model = load(network, weights=weights)
+    model = load_network(network, weights)
     layers = layer or [model.spec.deep_layers[-1]]
     shapes = model.layers()
     for name in set(layers) & set(shapes):  # unknown ones are named by the sweep
@@ -151,7 +151,7 @@ def patches(
 
 def features(
     folder: PictureSetFolder,
-    network: NetworkName = "alexnet",
+    network: NetworkName = None,
     weights: Weights = None,
     layer: Layer = None,
     batch_size: SweepBatchSize = None,
@@ -171,14 +171,13 @@ def features(
     """
     from .. import _devices as devices
     from .. import sweep
-    from ..networks.registry import load
     from ..report.exhibit import provenance
 
     part = sweep.join(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
         cluster=cluster,
     )  # fmt: skip
-    model = load(network, weights=weights)
+    model = load_network(network, weights)
     name = layer or model.spec.feature_layer
     if restart:
         sweep.restart(output)
@@ -200,7 +199,9 @@ def features(
 
 def pack(
     folder: PictureSetFolder,
-    network: NetworkName = "alexnet",
+    network: Annotated[
+        str, typer.Option("--network", help="Whose preprocessing the pictures get.")
+    ] = USUAL,
     output: OutputFolder = Path("packed"),
     restart: Restart = False,
 ) -> None:

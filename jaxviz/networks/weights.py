@@ -29,11 +29,26 @@ class WeightsFile(NamedTuple):
     sha256: str
 
 
-def read_weights(path: str | os.PathLike[str]) -> WeightsFile:
-    """Read a safetensors file; nothing in it is executed and its sizes are checked first."""
+def existing(path: str | os.PathLike[str]) -> Path:
+    """Return a path at which there is a file."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"weights: {path}: no such file")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise InputError(f"weights: {path}: {what}")
+    return path
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    return InputError(
+        f"weights: {path}: not a valid safetensors file ({reason}); "
+        "`jaxviz weights port FILE -o OUT.safetensors` makes one of other formats"
+    )
+
+
+def read_weights(path: str | os.PathLike[str]) -> WeightsFile:
+    """Read a safetensors file; nothing in it is executed and its sizes are checked first."""
+    path = existing(path)
     size = path.stat().st_size
     if not 8 < size <= MAX_BYTES:
         raise InputError(f"weights: {path}: {size} bytes, expected 9 to {MAX_BYTES}")
@@ -42,8 +57,7 @@ def read_weights(path: str | os.PathLike[str]) -> WeightsFile:
         tensors = load(data)
         header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
     except (SafetensorError, ValueError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"weights: {path}: not a valid safetensors file ({reason})") from None
+        raise _unreadable(path, error) from None
     return WeightsFile(tensors, header.get("__metadata__", {}), hashlib.sha256(data).hexdigest())
 
 
@@ -132,16 +146,13 @@ class WeightsHeader(NamedTuple):
 
 def read_header(path: str | os.PathLike[str]) -> WeightsHeader:
     """Read the beginning of a safetensors file only, however large it is."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"weights: {path}: no such file")
+    path = existing(path)
     try:
         with safe_open(path, framework="numpy") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             return WeightsHeader(shapes, file.metadata() or {})
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"weights: {path}: not a valid safetensors file ({reason})") from None
+        raise _unreadable(path, error) from None
 
 
 def tensors_digest(tensors: Mapping[str, np.ndarray]) -> str:

@@ -147,7 +147,10 @@ class _Machine:
             raise InputError("its pickle has a name that is no text")
         whole = f"{module}.{name}"
         if whole not in self.admitted:
-            raise InputError(f"refused: {whole[:80]!r} is no part of a state dict; nothing was run")
+            raise InputError(
+                f"refused: {whole[:80]!r} is no part of a state dict; nothing was run (of a whole "
+                "model, save model.state_dict())"
+            )
         self.push(Global(whole))
 
     def call(self) -> None:

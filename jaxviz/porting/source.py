@@ -5,11 +5,10 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from .._checks import InputError
-from ..networks.weights import MAX_BYTES
+from ..networks.weights import MAX_BYTES, existing
 
 _PIECE = 2**20
 _PACKED_PIECE = 2**16
@@ -19,10 +18,10 @@ class Source:
     """A file open for reading, with its size; use it in a `with` statement."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise InputError(f"weights: {self.path}: no such file")
+        self.path = existing(path)
         self.size = self.path.stat().st_size
+        if self.size == 0:
+            raise InputError(f"weights: {self.path}: is empty")
         if self.size > MAX_BYTES:
             raise InputError(
                 f"weights: {self.path}: {self.size} bytes, expected {MAX_BYTES} at most"

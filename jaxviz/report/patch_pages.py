@@ -49,6 +49,7 @@ def patch_pages(
     shape = network.spec.preprocessing.input_shape
     field = receptive_field(network.apply, network.params, shape, layer=layer)
     size = f"{field.size[0]} x {field.size[1]}"
+    has_places = len(network.layers()[layer]) == 3
     what = "excite it most" if largest else "excite it least"
     title = f"{network.spec.title} {layer}: the patches ({size} pixels) that {what}"
     for start in range(0, len(numbers), rows):
@@ -64,7 +65,8 @@ def patch_pages(
                 value = float(best.values[channel, rank])
                 (pixels, placement), path = seen[index]
                 box = field.box(row, col)
-                caption = f"{short(path.stem)}\n{number(value)} at {row},{col}"
+                place = f" at {row},{col}" if has_places else ""
+                caption = f"{short(path.stem)}\n{number(value)}{place}"
                 patches.append(render.Tile(crop(pixels, box), caption))
                 pictures.append(
                     render.Tile(_dimmed(pixels, field.box(row, col, clipped=True)), caption)
@@ -76,8 +78,10 @@ def patch_pages(
                         "picture_box": [round(edge, 2) for edge in placement.box(box)],
                     }
                 )  # fmt: skip
-            lines.append(render.Row(f"channel {channel}", patches))
-            wholes.append(render.Row(f"channel {channel}", pictures))
+            is_class = layer == network.spec.logits
+            title_of_row = network.label(channel) if is_class else f"channel {channel}"
+            lines.append(render.Row(title_of_row, patches))
+            wholes.append(render.Row(title_of_row, pictures))
         facts = [
             ("layer", layer),
             ("patch", f"{size} pixels"),

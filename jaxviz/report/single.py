@@ -180,12 +180,12 @@ def occlusion(
         baseline, heatmap = float(np.asarray(result.baseline)[0]), np.asarray(result.heatmap)[0]
         row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
         is_class = kind == "log-probability" and ":" not in name
-        said = f"{np.exp(baseline):.2f}" if is_class else number(baseline)
+        said = f"probability {np.exp(baseline):.2g}" if is_class else number(baseline)
         floor = 0.0 if ":" in name else _LEAST_SCALE
         caption = f"{picture.name}: {name}, {said}"
         rows.append(render.Heatmap(picture.pixels, heatmap, caption, (window, window)))
-        most = f"hiding cost up to {number(heatmap.max())}, most at pixel {row}, {col}"
-        facts.append((picture.name, f"{name} {said}; {most}"))
+        most = f"{unit} up to {number(heatmap.max())}, at pixel {row}, {col}"
+        facts.append((picture.name, f"{name}, {said}; {most}"))
         prefix = f"{i}." if len(pictures) > 1 else ""
         for field, value in result._asdict().items():
             arrays[prefix + field] = np.asarray(value)
