@@ -29,17 +29,22 @@ import jaxviz
 from jaxviz import sweep
 
 CALLS = 3
+METHODS = ("incremental", "full")
+
+
+def medians(measures):
+    """The median of each over a few rounds; in turns, so that a slow minute hits all alike."""
+    found = {key: [] for key in measures}
+    for _ in range(CALLS):
+        for key, measure in measures.items():
+            found[key].append(measure())
+    return {key: statistics.median(figures) for key, figures in found.items()}
 
 
 def seconds(function):
-    """The median of a few calls, each until its answer is there, after one to compile."""
+    """What measures one call until its answer is there; compiled here."""
     jax.block_until_ready(function())
-    return statistics.median(turns.timed(function)[0] for _ in range(CALLS))
-
-
-def series(values, measure):
-    """[[value, figure], ...]"""
-    return [[value, measure(value)] for value in values]
+    return lambda: turns.timed(function)[0]
 
 
 def occlusion():
@@ -51,8 +56,7 @@ def occlusion():
         "images": (1, 2, 4),
     }  # fmt: skip
 
-    @functools.cache  # the base is in every panel
-    def run(method, window, stride, size, images):
+    def measure(method, window, stride, size, images):
         shape = images, size, size, 3
         pixels = np.random.default_rng(0).normal(size=shape).astype(np.float32) * 50
 
@@ -64,10 +68,18 @@ def occlusion():
 
         return seconds(occlude)
 
+    def point(method, what, value):
+        return method, *(base | {what: value}).values()
+
+    points = {
+        point(method, what, value)
+        for method in METHODS for what, values in grown.items() for value in values
+    }  # fmt: skip
+    found = medians({key: measure(*key) for key in sorted(points)})
     return {
         what: {
-            method: series(values, lambda value, m=method, w=what: run(m, **base | {w: value}))
-            for method in ("incremental", "full")
+            method: [[value, found[point(method, what, value)]] for value in values]
+            for method in METHODS
         }
         for what, values in grown.items()
     }
@@ -79,34 +91,35 @@ def sweeps():
     pixels = np.random.default_rng(0).integers(0, 256, size=(768, 224, 224, 3), dtype=np.uint8)
     every = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
-    @functools.cache
+    base = {"images": 192, "batch size": 32, "layers": 5}
+    grown = {
+        "batch size": (1, 4, 16, 32, 64), "images": (96, 192, 384, 768), "layers": (1, 2, 3, 4, 5),
+    }  # fmt: skip
+
     def rate(number, batch, layers):
-        found = []
-        for _ in range(CALLS):
-            pictures = sweep.ArrayPictures(pixels[:number])
-            took = sweep_jaxviz(network, pictures, batch, every[-layers:]).seconds
-            found.append(number / took)
-        return statistics.median(found)
+        pictures = sweep.ArrayPictures(pixels[:number])
+        return number / sweep_jaxviz(network, pictures, batch, every[-layers:]).seconds
 
-    def on_devices(number):
-        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"}
-        command = [sys.executable, str(Path(__file__).with_name("bench_sweep.py")), "192"]
-        found = []
-        for _ in range(CALLS):
-            made = subprocess.run(
-                command, env=os.environ | flags | {"JAX_PLATFORMS": "cpu"}, check=True,
-                capture_output=True, text=True,
-            )  # fmt: skip
-            found.append(192 / float(made.stdout.split()[0]))
-        return statistics.median(found)
+    def rate_on_devices(devices, number=192):
+        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        command = [sys.executable, str(Path(__file__).with_name("bench_sweep.py")), str(number)]
+        made = subprocess.run(
+            command, env=os.environ | flags | {"JAX_PLATFORMS": "cpu"}, check=True,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        return number / float(made.stdout.split()[0])
 
+    def point(what, value):
+        return tuple((base | {what: value}).values())
+
+    points = {point(what, value) for what, values in grown.items() for value in values}
+    found = medians({key: functools.partial(rate, *key) for key in sorted(points)})
+    on_devices = medians({n: functools.partial(rate_on_devices, n) for n in (1, 2, 4, 8)})
     measured = {
-        "batch size": series((1, 4, 16, 32, 64), lambda n: rate(192, n, 5)),
-        "images": series((96, 192, 384, 768), lambda n: rate(n, 32, 5)),
-        "layers": series((1, 2, 3, 4, 5), lambda n: rate(192, 32, n)),
-        "devices": series((1, 2, 4, 8), on_devices),
-    }
-    return {what: {"jaxviz": points} for what, points in measured.items()}
+        what: [[value, found[point(what, value)]] for value in values]
+        for what, values in grown.items()
+    } | {"devices": [[*one] for one in on_devices.items()]}
+    return {what: {"jaxviz": one} for what, one in measured.items()}
 
 
 def neighbors():
@@ -118,17 +131,13 @@ def neighbors():
     for first in range(0, most, 1000):
         database[first : first + 1000] = rng.standard_normal((1000, 4096), np.float32)
 
-    def run(metric, rows):
+    def measure(metric, rows):
         given = database[:rows]
         return seconds(lambda: jaxviz.nearest_neighbors(queries, given, k=10, metric=metric))
 
-    sizes = (4000, 8000, 16_000, 32_000, most)
-    return {
-        "vectors": {
-            metric: series(sizes, lambda rows, m=metric: run(m, rows))
-            for metric in ("cosine", "euclidean")
-        }
-    }
+    sizes, metrics = (4000, 8000, 16_000, 32_000, most), ("cosine", "euclidean")
+    found = medians({(one, rows): measure(one, rows) for one in metrics for rows in sizes})
+    return {"vectors": {one: [[rows, found[one, rows]] for rows in sizes] for one in metrics}}
 
 
 PARTS = {"occlusion": occlusion, "sweep": sweeps, "neighbors": neighbors}
