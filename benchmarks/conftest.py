@@ -30,6 +30,18 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[RESULTS] = {}
+    config.option.benchmark_timer = "turns.clock"
+
+
+def pytest_benchmark_group_stats(config):
+    """No table of pytest-benchmark's, which has first contestants only, but to compare runs."""
+    wanted = ("compare", "cprofile", "histogram")
+    return None if any(getattr(config.option, f"benchmark_{one}") for one in wanted) else []
+
+
+def pytest_benchmark_generate_machine_info():
+    """What must be the same for two runs to be compared."""
+    return environment()
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -84,7 +96,7 @@ def environment():
 
 
 @pytest.fixture
-def compare(request):
+def compare(request, benchmark):
     """`compare({"jaxviz": function, "torch": other}, number=n, unit="images", rounds=5)`.
 
     Each function takes nothing and returns its answer; it ends when the answer is there. `number`
@@ -93,7 +105,7 @@ def compare(request):
     """
 
     def run(contestants, *, number, unit, rounds=5, **about):
-        figures = turns.in_turns(contestants, request.config.option.rounds or rounds)
+        figures = turns.in_turns(contestants, request.config.option.rounds or rounds, benchmark)
         for one in figures.values():
             one["per_second"] = number / one["seconds_median"]
         name = request.node.name.removeprefix("bench_")
@@ -102,6 +114,7 @@ def compare(request):
             "number": number, "unit": unit, "about": about, "contestants": figures,
         }  # fmt: skip
         request.config.stash[RESULTS][name] = entry
+        benchmark.extra_info |= entry
         return figures
 
     return run
