@@ -4,6 +4,7 @@ Operations are those of products alone, two for each multiply-add. Bytes are wha
 written once: the layer's input, its output and its parameters.
 """
 
+import functools
 import importlib.util
 import math
 import statistics
@@ -15,11 +16,12 @@ import jax.numpy as jnp
 import turns
 
 import jaxviz
-from jaxviz._compilation import compiled
+from jaxviz._compilation import compiler_options
 from jaxviz.tracing.planning import multiply_adds
 from jaxviz.tracing.tape import record
 
-PRODUCT_SIDE = 2048
+# Rows, inner and columns; the tall one is shaped like a convolution of many images.
+PRODUCTS = {"square": (2048, 2048, 2048), "tall": (8192, 2048, 512)}
 COPIED = 1 << 25  # numbers; 128 MB, more than caches hold
 
 
@@ -87,11 +89,21 @@ def floor(operations, num_bytes, rates):
 def probes():
     """What the rates are measured by: {name: (function, operations or bytes of a call)}.
 
-    XLA has two libraries for products, and the compiler options choose; the floor takes the faster.
-    torch's own, where it is installed, stands beside them only.
+    XLA has two libraries for products, and the compiler options choose; which one is ahead depends
+    on the shapes, too. The floor takes the fastest; torch's product stands beside them only.
     """
-    square = jnp.ones((PRODUCT_SIDE, PRODUCT_SIDE))
-    product, ours = jax.jit(jnp.matmul), compiled(lambda a, b: a @ b)
+    found = {}
+    for shape, sides in PRODUCTS.items():
+        rows, inner, columns = sides
+        matrices = jnp.ones((rows, inner)), jnp.ones((inner, columns))
+        for whose, options in (("jaxviz's", compiler_options()), ("JAX's", None)):
+            run = functools.partial(jax.jit(jnp.matmul, compiler_options=options), *matrices)
+            found[f"{shape} product, {whose} options"] = run, 2 * math.prod(sides)
+    if importlib.util.find_spec("torch"):
+        from peers.torch_stages import product
+
+        sides = PRODUCTS["square"]
+        found["torch's square product"] = product(*sides), 2 * math.prod(sides)
     negative = jax.jit(jnp.negative, donate_argnums=0)  # in place, so that no page is new
     held = [jnp.ones(COPIED)]
 
@@ -99,16 +111,7 @@ def probes():
         held[0] = negative(held[0])
         return held[0]
 
-    found = {
-        "product": (lambda: product(square, square), 2 * PRODUCT_SIDE**3),
-        "product, jaxviz's options": (lambda: ours(square, square), 2 * PRODUCT_SIDE**3),
-        "copy": (copy, 2 * 4 * COPIED),
-    }
-    if importlib.util.find_spec("torch"):
-        from peers.torch_stages import square_product
-
-        found["torch's product"] = (square_product(PRODUCT_SIDE), 2 * PRODUCT_SIDE**3)
-    return found
+    return found | {"copy": (copy, 2 * 4 * COPIED)}
 
 
 def seconds(functions, rounds):
@@ -138,7 +141,7 @@ def profile(stages, rounds):
     found = seconds(functions, rounds)
     middle = {name: statistics.median(values) for name, values in found.items()}
     speeds = {name: amount / middle["rate", name] for name, (_, amount) in measured.items()}
-    products = [speed for name, speed in speeds.items() if name.startswith("product")]
+    products = [speed for name, speed in speeds.items() if name.endswith("options")]
     rates = {"operations": max(products), "bytes": speeds["copy"]}
     return {
         "rounds": rounds,

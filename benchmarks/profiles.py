@@ -186,7 +186,7 @@ PATHS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=PATHS, default=[*PATHS])
     options = parser.parse_args()
     about = environment()

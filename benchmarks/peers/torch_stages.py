@@ -14,12 +14,13 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def square_product(side: int) -> Callable[[], None]:
-    """A product of two square matrices."""
-    square = torch.ones((side, side), device=DEVICE)
+def product(rows: int, inner: int, columns: int) -> Callable[[], None]:
+    """A product of two matrices."""
+    left = torch.ones((rows, inner), device=DEVICE)
+    right = torch.ones((inner, columns), device=DEVICE)
 
     def run() -> None:
-        torch.matmul(square, square)
+        torch.matmul(left, right)
         wait()
 
     return run
