@@ -20,19 +20,12 @@ def rounded(value):
 
 def markdown(results):
     """What was measured where, and a table with a row for each contestant."""
-    about = results["environment"]
-    versions = [
-        f"{key} {about[key]}" for key in ("jax", "torch", "captum", "faiss-cpu", "scikit-learn")
-        if about.get(key)
-    ]  # fmt: skip
-    where = f"{about['processor']}, {about['cores']} cores"
-    if about["platform"] != "cpu":
-        where = f"{about['num_devices']} x {about['device']} ({where})"
+    packages = ("jax", "torch", "captum", "faiss-cpu", "scikit-learn")
     runs = dict.fromkeys(
         f"{one['commit']} of {one['date']}" for one in results["benchmarks"].values()
     )
     lines = [
-        f"{where}; {', '.join(versions)}; commit {', '.join(runs)}.",
+        f"{_where(results['environment'], packages)}; commit {', '.join(runs)}.",
         "",
         "| benchmark | contestant | rate | median, s | jaxviz is faster by | compile, s "
         "| largest difference |",
@@ -42,6 +35,15 @@ def markdown(results):
         for contestant, figures in one["contestants"].items():
             lines.append(_row(name, contestant, figures, one["unit"]))
     return "\n".join(lines)
+
+
+def _where(about, packages):
+    """The device and the versions of what was measured."""
+    where = f"{about['processor']}, {about['cores']} cores"
+    if about["platform"] != "cpu":
+        where = f"{about['num_devices']} x {about['device']} ({where})"
+    versions = [f"{name} {about[name]}" for name in packages if about.get(name)]
+    return f"{where}; {', '.join(versions)}"
 
 
 def _row(benchmark, contestant, figures, unit):
@@ -59,6 +61,29 @@ def _row(benchmark, contestant, figures, unit):
         f"{figures['largest_difference']:.0e}" if "largest_difference" in figures else "",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def profile_markdown(results, path):
+    """What was measured where, the rates, and a table with a row for each layer of a path."""
+    one = results["paths"][path]
+    rates = [f"{name} {value:.3g}" for name, value in one["giga_per_second"].items()]
+    lines = [
+        f"{_where(results['environment'], ('jax', 'torch'))}; commit {one['commit']} of "
+        f"{one['date']}; {one['rounds']} rounds.",
+        f"Rates, 10^9 operations or bytes a second: {'; '.join(rates)}.",
+        "",
+        "| layer | ms | share of all | floor, ms | times the floor | torch, ms |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for layer, row in one["rows"].items():
+        cells = [
+            layer, f"{row['ms']:.2f}", f"{row['share']:.1%}", *(
+                f"{row[key]:.2f}" if key in row else ""
+                for key in ("floor_ms", "times_the_floor", "torch_ms")
+            ),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def device_name(environment):
@@ -80,25 +105,32 @@ def write(results, folder):
         before = json.loads(output.read_text(encoding="utf-8"))
         if before["environment"] == results["environment"]:
             results["benchmarks"] = before["benchmarks"] | results["benchmarks"]
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(".partial")
-    partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, output)  # noqa: PTH105
+    save(results, output)
     return output
 
 
+def save(results, output):
+    """Write a file of results, whole or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(".partial")
+    partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, output)  # noqa: PTH105
+
+
 def with_tables(text, folder):
-    """Put between each `<!-- DEVICE -->` and `<!-- end -->` the device's table."""
+    """Put between each `<!-- FILE -->`, or `<!-- FILE PATH -->`, and `<!-- end -->` its table."""
 
     def table(match):
-        results = json.loads((folder / f"{match[1]}.json").read_text(encoding="utf-8"))
-        return f"<!-- {match[1]} -->\n{markdown(results)}\n<!-- end -->"
+        results = json.loads((folder / f"{match[2]}.json").read_text(encoding="utf-8"))
+        found = profile_markdown(results, match[3]) if match[3] else markdown(results)
+        return f"<!-- {match[1]} -->\n{found}\n<!-- end -->"
 
-    return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+    marks = r"<!-- (([\w-]+)(?: ([\w-]+))?) -->\n.*?<!-- end -->"
+    return re.sub(marks, table, text, flags=re.DOTALL)
 
 
 # [1.23](results/file.json "key/key/key"): a figure of a page, with as many digits as it has there.
-FIGURE = re.compile(r'\[([\d.,]+)\]\(([^)\s]+\.json) "([^"]+)"\)')
+FIGURE = re.compile(r'\[(-?[\d.,]+)\]\(([^)\s]+\.json) "([^"]+)"\)')
 
 
 def with_figures(text, folder):
@@ -116,7 +148,8 @@ def with_figures(text, folder):
 
 def main():
     here = Path(__file__).resolve().parent
-    for page in (here / "README.md", here / "PERFORMANCE.md", here.parent / "README.md"):
+    pages = (here / name for name in ("README.md", "PERFORMANCE.md", "PROFILE.md"))
+    for page in (*pages, here.parent / "README.md"):
         text = with_tables(page.read_text(encoding="utf-8"), here / "results")
         page.write_text(with_figures(text, page.parent), encoding="utf-8")
 

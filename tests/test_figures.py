@@ -8,7 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
-PAGES = [ROOT / "README.md", BENCHMARKS / "README.md", BENCHMARKS / "PERFORMANCE.md"]
+PAGES = [
+    ROOT / "README.md",
+    *(BENCHMARKS / name for name in ("README.md", "PERFORMANCE.md", "PROFILE.md")),
+]
 UNITS = r"(images|variants|queries|commands)/s|times (as|faster|slower|less|more)|seconds|ms|s\b"
 MEASURED = re.compile(rf"(?<![\w.\[])\d[\d.,]* ({UNITS})")
 
@@ -28,7 +31,7 @@ def test_tables_and_figures_are_those_of_the_results(page, summary):
     assert summary.with_figures(text, page.parent) == text
 
 
-@pytest.mark.parametrize("page", [PAGES[0], PAGES[2]], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [PAGES[0], *PAGES[2:]], ids=lambda page: page.name)
 def test_no_measured_figure_stands_alone(page, summary):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert not [match[0] for match in MEASURED.finditer(summary.FIGURE.sub("[figure]", text))]
