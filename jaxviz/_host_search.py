@@ -5,7 +5,6 @@ the k-th best so far. So the search costs little more than the products themselv
 """
 
 import math
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ from ._ahead import ahead
 
 NONE = np.int32(2**31 - 1)  # sorts after every row
 _SLACK = 16 * np.finfo(np.float32).eps
-_MANY = 4  # times k: so many are first cut down to the k best of the piece
+_MANY = 4  # times k: so many are first cut down by what the first rows of the piece tell
+_ROWS = 32
 
 
 class Piece(NamedTuple):
@@ -69,19 +69,20 @@ class Search:
         most = self._level(self.found.distances[:, -1:])
         scale = 1 / _lengths(piece.squares)
 
-        def finish(part: slice) -> np.ndarray:
+        parts = []
+        for first in range(0, len(levels), _ROWS):  # few enough to stay in a core's cache
+            part = levels[first : first + _ROWS]
             if self.cosine:
-                levels[part] *= scale
+                part *= scale
             else:
-                levels[part] += piece.squares
-            return part.start * levels.shape[1] + np.flatnonzero(levels[part] < most[part])
-
-        size = -(-len(levels) // (os.cpu_count() or 1))
-        parts = (slice(first, first + size) for first in range(0, len(levels), size))
-        near = np.concatenate(list(ahead(finish, parts)))
+                part += piece.squares
+            nearer = np.flatnonzero(part < most[first : first + _ROWS])
+            parts.append(first * levels.shape[1] + nearer)
+        near = np.concatenate(parts)
         if len(near) > _MANY * self.found.indices.size:
-            last = min(self.k, levels.shape[1]) - 1
-            best = self._distances(np.partition(levels, last, axis=1)[:, last, None], self.squares)
+            some = levels[:, : max(self.k, levels.shape[1] // 8)]  # any k rows bound the k nearest
+            last = min(self.k, some.shape[1]) - 1
+            best = self._distances(np.partition(some, last, axis=1)[:, last, None], self.squares)
             near = np.flatnonzero(levels < np.minimum(most, self._level(best)))
         query, row = np.divmod(near, levels.shape[1])
         distances = self._distances(levels.ravel()[near], self.squares[query, 0])
