@@ -91,7 +91,7 @@ def sweeps():
     pixels = np.random.default_rng(0).integers(0, 256, size=(768, 224, 224, 3), dtype=np.uint8)
     every = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
-    base = {"images": 192, "batch size": 32, "layers": 5}
+    base = {"images": 192, "batch size": 16, "layers": 5}
     grown = {
         "batch size": (1, 4, 16, 32, 64), "images": (96, 192, 384, 768), "layers": (1, 2, 3, 4, 5),
     }  # fmt: skip

@@ -27,11 +27,12 @@ from peers.layers import ALEXNET_CONVOLUTIONS, SQUEEZENET, jax_network, shipped_
 from summary import device_name, rounded, save
 
 import jaxviz
+from jaxviz import _devices as devices
 from jaxviz import patches, sweep
 from jaxviz._compilation import compiled
 
 RESULTS = Path(__file__).resolve().parent / "results"
-BATCH, SWEPT = bench_sweep.BATCH, 6 * bench_sweep.BATCH
+BATCH, BATCHES = 32, 6  # of a forward pass; how many of its own a sweep takes
 CONVOLUTIONS = bench_sweep.LAYERS
 ALEXNET = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5")
 FIRES = ("fire2", "fire3", "pool3", "fire4", "fire5", "pool5", "fire6", "fire7", "fire8", "fire9")
@@ -88,11 +89,12 @@ def sweeping():
     network = jaxviz.load("alexnet")
     apply, params = network.apply, network.params
     normalize = network.spec.preprocessing.normalize
-    shape = (SWEPT, *network.spec.preprocessing.input_shape)
+    size = devices.batch_size(None)
+    shape = (BATCHES * size, *network.spec.preprocessing.input_shape)
     pixels = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
-    batch, indices = pixels[:BATCH], np.arange(BATCH, dtype=np.int32)
+    batch, indices = pixels[:size], np.arange(size, dtype=np.int32)
     images = jax.ShapeDtypeStruct(batch.shape, jnp.float32)
-    peer, parts = torch_sweep(network, pixels) if HAS_TORCH else (None, None)
+    peer, parts = torch_sweep(network, pixels, size) if HAS_TORCH else (None, None)
     stages = []
 
     def add(layer, function, *arguments, torch, operations=None, num_bytes=None):
@@ -134,18 +136,18 @@ def sweeping():
     def whole():
         return bench_sweep.sweep_jaxviz(network, sweep.ArrayPictures(pixels))
 
-    theirs = peer and scaled(lambda: peer(pixels), BATCH / SWEPT)
-    return [*stages, Stage("read, wait, report", scaled(whole, BATCH / SWEPT), torch=theirs)]
+    theirs = peer and scaled(lambda: peer(pixels, size), 1 / BATCHES)
+    return [*stages, Stage("read, wait, report", scaled(whole, 1 / BATCHES), torch=theirs)]
 
 
-def torch_sweep(network, pixels):
+def torch_sweep(network, pixels, size):
     from peers.torch_networks import torch_network
     from peers.torch_stages import SweepStages
 
     peer = bench_sweep.Torch(network)
-    peer(pixels)  # so that there is something to merge with
+    peer(pixels, size)  # so that there is something to merge with
     plain = torch_network(ALEXNET_CONVOLUTIONS, shipped_kernels(network))
-    return peer, SweepStages(plain, peer.model[:7], pixels[:BATCH], peer.mean, peer.std)
+    return peer, SweepStages(plain, peer.model[:7], pixels[:size], peer.mean, peer.std)
 
 
 def occlusion():
