@@ -166,7 +166,7 @@ def bench_sweep(source, sources, load, compare):
 
 def bench_sweep_devices(compare):
     """One processor as 1 to 8 devices: nothing to gain, so what many devices cost shows."""
-    number, found = 96, {}
+    number, found = 192, {}
 
     def worker(devices):
         def run():
