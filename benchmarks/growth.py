@@ -152,11 +152,12 @@ def main():
     about = environment()
     path = given.results / f"growth-{device_name(about)}.json"
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"parts": {}}
+    commit = git_commit()  # before a file of results makes the working tree differ from it
     for part in given.only:
         started = time.perf_counter()
         measured = rounded(PARTS[part]())
         found["environment"] = about
-        found["parts"][part] = {"commit": git_commit(), "measured": measured}
+        found["parts"][part] = {"commit": commit, "measured": measured}
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"{part}: {time.perf_counter() - started:.0f} s", flush=True)
     growth_plots.draw_all(given.results)

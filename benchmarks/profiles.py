@@ -196,11 +196,12 @@ def main():
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if found.get("environment") != about:
         found = {"environment": about, "paths": {}}
+    commit = git_commit()  # before a file of results makes the working tree differ from it
     for name in options.only:
         print(name, flush=True)
         measured = profile(PATHS[name](), options.rounds)
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        found["paths"][name] = {"commit": git_commit(), "date": date, **rounded(measured)}
+        found["paths"][name] = {"commit": commit, "date": date, **rounded(measured)}
         save(found, path)
     print(f"wrote {path}")
 

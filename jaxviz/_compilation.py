@@ -1,9 +1,10 @@
 """`jax.jit` for our own outermost calls, with the compiler options that measure faster.
 
-On the CPU, jaxlib sends convolutions to a library that is up to three times slower than the older
-path; one compiler option turns it off. Options are allowed on the outermost `jit` only, and other
-versions of jaxlib may not know this one, so it is set where it is understood and nowhere else.
-Whoever composes our functions into a `jit` of their own can pass `COMPILER_OPTIONS` themselves.
+On the CPU, jaxlib sends convolutions to a library that is slower than the older path
+(benchmarks/PERFORMANCE.md says by how much); one compiler option turns it off. Options are allowed
+on the outermost `jit` only, and other versions of jaxlib may not know this one, so it is set where
+it is understood and nowhere else. Whoever composes our functions into a `jit` of their own can pass
+`COMPILER_OPTIONS` themselves.
 """
 
 import functools

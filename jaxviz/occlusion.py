@@ -68,9 +68,10 @@ def occlusion_map(
     """Measure how the score of each image changes as a window of it is replaced.
 
     Args:
-        apply: `apply(params, images) -> {layer: activations}`.
+        apply: `apply(params, images) -> {layer: activations}`, where no image may depend on the
+            others of its batch: batch normalization must use its running averages.
         params: any pytree of arrays.
-        images: normalized float images (batch, height, width, channel).
+        images: normalized float images (batch, height, width, channel), all finite.
         score: a function of the outputs, such as `jaxviz.log_probability(281)`, that returns one
             number an image, (batch,), or many, (batch, ...).
         window: size of the hidden part in pixels, one number or (rows, cols).
