@@ -9,7 +9,6 @@ of a few calls after one that compiled; jaxviz runs alone, for what grows is com
 
 import argparse
 import functools
-import json
 import os
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ import numpy as np
 import turns
 from bench_sweep import sweep_jaxviz
 from conftest import environment, git_commit
-from summary import device_name, rounded
+from summary import device_name, kept, rounded, save
 
 import jaxviz
 from jaxviz import sweep
@@ -148,17 +147,15 @@ def main():
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS])
     parser.add_argument("--results", type=Path, default=growth_plots.RESULTS, help="a folder")
     given = parser.parse_args()
-    given.results.mkdir(parents=True, exist_ok=True)
     about = environment()
     path = given.results / f"growth-{device_name(about)}.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"parts": {}}
+    found = {"environment": about, "parts": kept(path, about, "parts")}
     commit = git_commit()  # before a file of results makes the working tree differ from it
     for part in given.only:
         started = time.perf_counter()
         measured = rounded(PARTS[part]())
-        found["environment"] = about
         found["parts"][part] = {"commit": commit, "measured": measured}
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        save(found, path)
         print(f"{part}: {time.perf_counter() - started:.0f} s", flush=True)
     growth_plots.draw_all(given.results)
 

@@ -12,7 +12,6 @@ import argparse
 import datetime
 import functools
 import importlib.util
-import json
 from pathlib import Path
 
 import bench_occlusion
@@ -24,7 +23,7 @@ import turns
 from conftest import environment, git_commit
 from floors import Stage, Work, forward_work, occlusion_work, own, profile
 from peers.layers import ALEXNET_CONVOLUTIONS, SQUEEZENET, jax_network, shipped_kernels
-from summary import device_name, rounded, save
+from summary import device_name, kept, rounded, save
 
 import jaxviz
 from jaxviz import _devices as devices
@@ -193,9 +192,7 @@ def main():
     options = parser.parse_args()
     about = environment()
     path = RESULTS / f"profile-{device_name(about)}.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if found.get("environment") != about:
-        found = {"environment": about, "paths": {}}
+    found = {"environment": about, "paths": kept(path, about, "paths")}
     commit = git_commit()  # before a file of results makes the working tree differ from it
     for name in options.only:
         print(name, flush=True)

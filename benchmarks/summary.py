@@ -103,12 +103,17 @@ def write(results, folder):
     """
     results = rounded(results)
     output = folder / f"{device_name(results['environment'])}.json"
-    if output.exists():
-        before = json.loads(output.read_text(encoding="utf-8"))
-        if before["environment"] == results["environment"]:
-            results["benchmarks"] = before["benchmarks"] | results["benchmarks"]
+    results["benchmarks"] = (
+        kept(output, results["environment"], "benchmarks") | results["benchmarks"]
+    )
     save(results, output)
     return output
+
+
+def kept(path, environment, key):
+    """What a file of results has under `key`, if it was measured in this environment."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found[key] if found.get("environment") == environment else {}
 
 
 def save(results, output):

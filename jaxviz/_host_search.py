@@ -67,15 +67,13 @@ class Search:
             mine = np.arange(max(start, 0), min(stop, len(levels)))
             levels[mine, mine - start] = np.inf
         most = self._level(self.found.distances[:, -1:])
-        scale = 1 / _lengths(piece.squares)
-
+        adjust, theirs = (
+            (np.multiply, 1 / _lengths(piece.squares)) if self.cosine else (np.add, piece.squares)
+        )
         parts = []
         for first in range(0, len(levels), _ROWS):  # few enough to stay in a core's cache
             part = levels[first : first + _ROWS]
-            if self.cosine:
-                part *= scale
-            else:
-                part += piece.squares
+            adjust(part, theirs, out=part)
             nearer = np.flatnonzero(part < most[first : first + _ROWS])
             parts.append(first * levels.shape[1] + nearer)
         near = np.concatenate(parts)

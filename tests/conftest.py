@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests: annotations are checked as the code runs."""
 
 import contextlib
+import importlib.util
 import os
 import sys
 import time
@@ -23,6 +24,16 @@ settings.register_profile("jaxviz", derandomize=True, deadline=None, database=No
 settings.load_profile("jaxviz")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def script_at(path):
+    """Load a script that is part of no package, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 collect_ignore = ["oracles"]  # scripts, some of which need torch
 
 

@@ -1,6 +1,5 @@
 """Benchmarks: one clock for pytest-benchmark's records and for ours; plots as measured."""
 
-import importlib.util
 import itertools
 import json
 import os
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import script_at
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 GLUE = ("conftest.py", "turns.py", "summary.py", "pytest.ini")
@@ -78,10 +78,7 @@ def test_pytest_benchmark_records_our_seconds(fake, tmp_path):
 
 @pytest.fixture(scope="module")
 def plots():
-    spec = importlib.util.spec_from_file_location("growth_plots", BENCHMARKS / "growth_plots.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_at(BENCHMARKS / "growth_plots.py")
 
 
 GROWN = {

@@ -1,12 +1,10 @@
 """Every measured figure in the pages comes from a file of results."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
+from conftest import ROOT, script_at
 
-ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 PAGES = [
     ROOT / "README.md",
@@ -18,10 +16,7 @@ MEASURED = re.compile(rf"(?<![\w.\[])\d[\d.,]* ({UNITS})")
 
 @pytest.fixture(scope="module")
 def summary():
-    spec = importlib.util.spec_from_file_location("summary", BENCHMARKS / "summary.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_at(BENCHMARKS / "summary.py")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.name}")

@@ -2,26 +2,20 @@
 
 import builtins
 import hashlib
-import importlib.util
 import os
 import pickle
 import subprocess
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, script_at
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location(
-        "port_shipped", ROOT / "weights" / "port_shipped.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_at(ROOT / "weights" / "port_shipped.py")
 
 
 class Call:

@@ -79,9 +79,9 @@ def patch_pages(
                     }
                 )  # fmt: skip
             is_class = layer == network.spec.logits
-            title_of_row = network.label(channel) if is_class else f"channel {channel}"
-            lines.append(render.Row(title_of_row, patches))
-            wholes.append(render.Row(title_of_row, pictures))
+            name = network.label(channel) if is_class else f"channel {channel}"
+            lines.append(render.Row(name, patches))
+            wholes.append(render.Row(name, pictures))
         facts = [
             ("layer", layer),
             ("patch", f"{size} pixels"),
