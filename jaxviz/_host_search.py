@@ -1,7 +1,8 @@
-"""Exact nearest neighbors in NumPy, for CPUs: its products of matrices are faster there than XLA's.
+"""Exact nearest neighbors on a CPU: estimate all distances roughly, measure the few that matter.
 
-The database is read in pieces, and of the distances to a piece only those are looked at that beat
-the k-th best so far. So the search costs little more than the products themselves.
+The database is read in pieces. Each estimate comes with a bound of its error, and only pairs of a
+query and a row that the bounds cannot rule out are kept and, at last, measured. So an estimate may
+be rough without changing the answer.
 """
 
 import math
@@ -10,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import _estimates
 from ._ahead import ahead
+from ._checks import InputError
 
-NONE = np.int32(2**31 - 1)  # sorts after every row
-_SLACK = 16 * np.finfo(np.float32).eps
-_MANY = 4  # times k: so many are first cut down by what the first rows of the piece tell
-_ROWS = 32
+_ENOUGH = 32  # times k: so many pairs for each query are kept before they are thinned out
+_TOGETHER = 256  # pairs measured at a time
+_ROWS = 32  # whose estimates stay in a core's cache
+_SLACK = np.float32(1 + 1e-6)  # for the few roundings that come after an estimate
 
 
 class Piece(NamedTuple):
@@ -26,11 +29,32 @@ class Piece(NamedTuple):
     squares: np.ndarray
 
 
-class Found(NamedTuple):
-    """The k nearest so far, sorted: (queries, k) each."""
+class Pairs(NamedTuple):
+    """Pairs of a query and a row, whose distance is at least `least` and at most `most`."""
 
-    distances: np.ndarray
-    indices: np.ndarray
+    query: np.ndarray
+    row: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+
+    def those(self, chosen: np.ndarray) -> "Pairs":
+        """The chosen ones, by their places or by a mask."""
+        return Pairs(*(field[chosen] for field in self))
+
+
+class _Scale(NamedTuple):
+    """How products become levels, and levels distances.
+
+    `adjust(products, theirs)` are levels, which order the rows as the distances at least do. A
+    level and `mine` make the least squared distance, or the least cosine distance; the `spread` of
+    the row and the `width` of the query more make the largest.
+    """
+
+    adjust: np.ufunc
+    theirs: np.ndarray
+    spread: np.ndarray
+    mine: np.ndarray
+    width: np.ndarray
 
 
 def pieces(database: np.ndarray, rows: int) -> Iterator[Piece]:
@@ -44,78 +68,143 @@ def pieces(database: np.ndarray, rows: int) -> Iterator[Piece]:
 
 
 class Search:
-    """The search of some queries, (queries, dim), to which pieces are shown in order.
+    """The search of some queries, (queries, dim), to which all pieces of a database are shown.
 
-    A level orders the rows as their distance from a query does, but leaves out what is the same
-    for all rows: the squared distance less the query's square, or minus the cosine.
+    With `own`, query 0 is that row of the database, query 1 the next, and none finds itself.
+    `rough` estimates are faster, but may be too rough: then they are given up on the way.
     """
 
-    def __init__(self, queries: np.ndarray, *, k: int, metric: str):
-        self.k, self.cosine = k, metric == "cosine"
-        self.squares = np.vecdot(queries, queries)[:, None]
-        self.scaled = -queries / _lengths(self.squares) if self.cosine else -2 * queries
-        shape = len(queries), k
-        self.found = Found(np.full(shape, np.inf, np.float32), np.full(shape, NONE))
-        self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.space = np.empty(0, np.float32)
+    def __init__(
+        self,
+        queries: np.ndarray,
+        database: np.ndarray,
+        *,
+        k: int,
+        metric: str,
+        own: int | None = None,
+        rough: bool = False,
+    ):
+        self.database, self.k, self.own, self.rough = database, k, own, rough
+        self.cosine = metric == "cosine"
+        self.squares = np.vecdot(queries, queries)
+        if not np.isfinite(self.squares).all():
+            raise InputError("queries: expected finite numbers, got others or too large ones")
+        self.queries = queries / _lengths(self.squares)[:, None] if self.cosine else queries
+        self.scaled = -self.queries if self.cosine else -2 * queries
+        self.estimate = (_estimates.halves if rough else _estimates.singles)(self.scaled)
+        self.bounds = np.full(len(queries), np.inf, np.float32)  # of the k-th nearest's distance
+        self.found: list[Pairs] = []
 
-    def look_at(self, piece: Piece, own: int | None = None) -> None:
-        """Take up the rows of a piece; `own` is the row of the database that is query 0 itself."""
-        levels = self._products(piece.rows)
-        if own is not None:
-            start, stop = piece.first - own, piece.first + len(piece.rows) - own
-            mine = np.arange(max(start, 0), min(stop, len(levels)))
-            levels[mine, mine - start] = np.inf
-        most = self._level(self.found.distances[:, -1:])
-        adjust, theirs = (
-            (np.multiply, 1 / _lengths(piece.squares)) if self.cosine else (np.add, piece.squares)
-        )
-        parts = []
-        for first in range(0, len(levels), _ROWS):  # few enough to stay in a core's cache
-            part = levels[first : first + _ROWS]
-            adjust(part, theirs, out=part)
-            nearer = np.flatnonzero(part < most[first : first + _ROWS])
-            parts.append(first * levels.shape[1] + nearer)
-        near = np.concatenate(parts)
-        if len(near) > _MANY * self.found.indices.size:
-            some = levels[:, : max(self.k, levels.shape[1] // 8)]  # any k rows bound the k nearest
-            last = min(self.k, some.shape[1]) - 1
-            best = self._distances(np.partition(some, last, axis=1)[:, last, None], self.squares)
-            near = np.flatnonzero(levels < np.minimum(most, self._level(best)))
-        query, row = np.divmod(near, levels.shape[1])
-        distances = self._distances(levels.ravel()[near], self.squares[query, 0])
-        self.waiting.append((query, distances, (piece.first + row).astype(np.int32)))
-        if sum(len(query) for query, _, _ in self.waiting) >= self.found.indices.size:
-            self.nearest()
+    def look_at(self, piece: Piece) -> None:
+        """Take up the rows of a piece."""
+        self.found.append(self._near(piece))
+        if sum(len(pairs.query) for pairs in self.found) > self._enough():
+            self._thin_out()
 
-    def nearest(self) -> Found:
-        """The nearest of all that was shown; of equal distances the smaller index is first."""
-        number = len(self.squares)
-        so_far = (np.repeat(np.arange(number), self.k), *(each.ravel() for each in self.found))
-        query, distances, indices = map(np.concatenate, zip(so_far, *self.waiting, strict=True))
-        order = np.lexsort((indices, distances, query))
-        starts = np.searchsorted(query[order], np.arange(number))
-        kept = order[starts[:, None] + np.arange(self.k)]
-        self.found, self.waiting = Found(distances[kept], indices[kept]), []
-        return self.found
+    def nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distances and rows of the k nearest, (queries, k); of equals the smaller row is first."""
+        self._thin_out()
+        (pairs,) = self.found
+        pairs = self._k_best(pairs)
+        shape = len(self.queries), self.k
+        if len(pairs.query) < math.prod(shape):  # what is not finite is near to nothing
+            raise InputError(f"database: expected {self.k} finite rows or more, got fewer")
+        return pairs.most.reshape(shape), pairs.row.astype(np.int32).reshape(shape)
 
-    def _products(self, rows: np.ndarray) -> np.ndarray:
-        shape = len(self.scaled), len(rows)
-        if self.space.size < math.prod(shape):
-            self.space = np.empty(math.prod(shape), np.float32)
-        levels = self.space[: math.prod(shape)].reshape(shape)
-        return np.matmul(self.scaled, rows.T, out=levels)
+    def _enough(self) -> int:
+        return _ENOUGH * self.k * len(self.queries)
 
-    def _distances(self, levels: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    @np.errstate(invalid="ignore")  # rows that are not finite
+    def _near(self, piece: Piece) -> Pairs:
+        """The pairs whose distance may be within the bounds."""
+        products, scale = self.estimate.products(piece.rows), self._scale(piece)
+        if np.isinf(self.bounds).any() and len(piece.rows) > self.k:
+            last = self.k - (self.own is None)  # one more where a row may be the query itself
+            highest = scale.adjust(products, scale.theirs) + scale.spread[:, None]
+            highest = np.partition(np.ascontiguousarray(highest.T), last, axis=1)[:, last]
+            self.bounds = self._distances(highest + scale.mine + scale.width)
+        limits = (self.bounds if self.cosine else self.bounds**2) * _SLACK - scale.mine
+        places, levels = [], []
+        for first in range(0, len(products), _ROWS):
+            block = slice(first, first + _ROWS)
+            adjusted = scale.adjust(products[block], scale.theirs[block])
+            near = np.flatnonzero(adjusted <= limits)
+            places.append(near + first * len(limits))
+            levels.append(adjusted.ravel()[near])
+        row, query = np.divmod(np.concatenate(places), len(limits))
+        least = np.concatenate(levels) + scale.mine[query]
+        most = least + scale.spread[row] + scale.width[query]
+        row += piece.first
+        pairs = Pairs(query, row, self._distances(least), self._distances(most))
+        return pairs if self.own is None else pairs.those(row != query + self.own)
+
+    def _scale(self, piece: Piece) -> _Scale:
+        """From |q - x|^2 = |q|^2 - 2 q x + |x|^2, or from the cosine.
+
+        The product of two lengths, which an estimate's error is a share of, is at most half the
+        sum of their squares.
+        """
+        error, ones = np.float32(self.estimate.error), np.ones_like
         if self.cosine:
-            return np.maximum(1 + levels, 0)  # round-off goes below zero
-        return np.sqrt(np.maximum(levels + squares, 0))
+            theirs, spread = 1 / _lengths(piece.squares), 0 * piece.squares
+            mine, width = (each * ones(self.squares) for each in (1 - error, 2 * error))
+        else:
+            theirs, spread = ((1 - error) * piece.squares, 2 * error * piece.squares)
+            mine, width = ((1 - error) * self.squares, 2 * error * self.squares)
+        return _Scale(np.multiply if self.cosine else np.add, theirs[:, None], spread, mine, width)
 
-    def _level(self, distances: np.ndarray) -> np.ndarray:
-        """A level below which lies every row that is at most so far, whatever round-off did."""
-        if self.cosine:
-            return distances - (1 - _SLACK)
-        return distances**2 * (1 + _SLACK) - self.squares * (1 - _SLACK)
+    def _distances(self, values: np.ndarray) -> np.ndarray:
+        values = np.maximum(values, 0) + np.float32(0)  # and no -0
+        return values if self.cosine else np.sqrt(values)
+
+    def _thin_out(self) -> None:
+        """Measure the k best of each query, and drop what cannot be among them."""
+        pairs = Pairs(*(np.concatenate(field) for field in zip(*self.found, strict=True)))
+        pairs, ranks = _ranked(pairs, np.argsort(pairs.query << 32 | pairs.most.view(np.int32)))
+        best = ranks < self.k
+        if best.sum() == self.k * len(self.queries):
+            pairs = self._measured(pairs, best)
+            self.bounds = pairs.most[best].reshape(-1, self.k).max(axis=1)
+            pairs = pairs.those(pairs.least <= self.bounds[pairs.query] * _SLACK)
+        if len(pairs.query) > self._enough() // 2:
+            pairs = self._k_best(pairs)
+            if self.rough:
+                self.rough, self.estimate = False, _estimates.singles(self.scaled)
+        self.found = [pairs]
+
+    def _k_best(self, pairs: Pairs) -> Pairs:
+        pairs = self._measured(pairs, np.ones(len(pairs.query), bool))
+        pairs, ranks = _ranked(pairs, np.lexsort((pairs.row, pairs.most, pairs.query)))
+        return pairs.those(ranks < self.k)
+
+    def _measured(self, pairs: Pairs, chosen: np.ndarray) -> Pairs:
+        """The same pairs with the distances of the chosen ones."""
+        places = np.flatnonzero(chosen & (pairs.least < pairs.most))
+
+        def measure(first: int) -> np.ndarray:
+            some = places[first : first + _TOGETHER]
+            query = pairs.query[some]
+            rows = np.asarray(self.database[pairs.row[some]], np.float32)
+            if not self.cosine:
+                rows -= self.queries[query]
+                return np.sqrt(np.vecdot(rows, rows))
+            squares = np.vecdot(rows, rows)
+            rows /= _lengths(squares)[:, None]
+            rows -= self.queries[query]
+            zero = (squares == 0) | (self.squares[query] == 0)
+            return np.where(zero, np.float32(1), np.vecdot(rows, rows) / 2)
+
+        distances = [*ahead(measure, range(0, len(places), _TOGETHER))]
+        least, most = pairs.least.copy(), pairs.most.copy()
+        if distances:
+            least[places] = most[places] = np.concatenate(distances)
+        return pairs._replace(least=least, most=most)
+
+
+def _ranked(pairs: Pairs, order: np.ndarray) -> tuple[Pairs, np.ndarray]:
+    """The pairs in an order by queries, and the place of each among those of its query."""
+    pairs = pairs.those(order)
+    return pairs, np.arange(len(order)) - np.searchsorted(pairs.query, pairs.query)
 
 
 def _lengths(squares: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ PACKAGE = Path(jaxviz.__file__).parent
 
 # Each room and the floor it is on; imports go strictly downward, but inside a package.
 FLOORS = {
-    "_typing": 0, "_checks": 0, "_compilation": 0, "_ahead": 0,
+    "_typing": 0, "_checks": 0, "_compilation": 0, "_ahead": 0, "_estimates": 0,
     "_host_search": 1,
     "_devices": 1, "images": 1, "files": 1, "scores": 1, "tracing": 1,
     "filters": 2, "activations": 2, "neighbors": 2, "patches": 2, "occlusion": 2,

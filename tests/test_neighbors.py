@@ -1,5 +1,6 @@
 """Neighbors equal brute force in double precision; agreement is what counting gives."""
 
+import functools
 from unittest import mock
 
 import jax
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxviz import InputError, label_agreement, nearest_neighbors, neighbors
+from jaxviz import InputError, _estimates, label_agreement, nearest_neighbors, neighbors
 
 
 def brute_force(queries, database, metric):
@@ -51,19 +52,24 @@ def test_no_row_is_its_own_neighbor_when_excluded(search):
 PLACES = ["_search_on_host", "_search_pieces"]  # the latter is for accelerators, but runs here too
 
 
-def in_pieces(where, queries, database, *, piece, block=2048, k, metric="cosine", **options):
+def in_pieces(
+    where, queries, database, *, piece, block=2048, rough=False, metric="cosine", **given
+):
     """A search of small pieces in one place, whatever the database's size."""
-    options = {"exclude_self": False} | options
-    with mock.patch.multiple(neighbors, _PIECE_BYTES=piece, _QUERIES=block):
-        return getattr(neighbors, where)(queries, database, k=k, metric=metric, **options)
+    options = {"exclude_self": False, "metric": metric} | given
+    with (
+        mock.patch.multiple(neighbors, _PIECE_BYTES=piece, _QUERIES=block, _MANY=0),
+        mock.patch.object(_estimates, "halves_are_faster", lambda *_: rough),
+    ):
+        return getattr(neighbors, where)(queries, database, **options)
 
 
-def check_pieces(where, search, piece, block, exclude_self):
+def check_pieces(where, search, exclude_self, **given):
     queries, database, k, metric = search
     queries = database if exclude_self else queries
     options = {"k": k, "metric": metric, "exclude_self": exclude_self}
     whole = nearest_neighbors(queries, database, **options)
-    pieces = in_pieces(where, queries, database, piece=piece, block=block, **options)
+    pieces = in_pieces(where, queries, database, **options, **given)
     np.testing.assert_allclose(pieces.distances, whole.distances, atol=2e-3)
     true = brute_force(queries, database, metric)
     picked = np.take_along_axis(true, pieces.indices, axis=1)
@@ -71,15 +77,79 @@ def check_pieces(where, search, piece, block, exclude_self):
     assert all(len(set(row)) == k for row in pieces.indices.tolist())
 
 
-@given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans())
-def test_a_search_on_the_host_finds_the_same(search, piece, block, exclude_self):
-    check_pieces("_search_on_host", search, piece, block, exclude_self)
+@given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans(), st.booleans())
+def test_a_search_on_the_host_finds_the_same(search, piece, block, exclude_self, rough):
+    check_pieces("_search_on_host", search, exclude_self, piece=piece, block=block, rough=rough)
 
 
 @given(searches(), st.integers(1, 200), st.integers(1, 3), st.booleans())
 @settings(max_examples=6)
 def test_a_search_in_pieces_on_devices_finds_the_same(search, piece, block, exclude_self):
-    check_pieces("_search_pieces", search, piece, block, exclude_self)
+    check_pieces("_search_pieces", search, exclude_self, piece=piece, block=block)
+
+
+@st.composite
+def vectors(draw):
+    """Rows near one another or not, of like lengths or not, with zeros or without, and a zero."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    made = rng.normal(size=(draw(st.integers(100, 300)), draw(st.integers(1, 40))))
+    made += draw(st.sampled_from([0, 1, 300]))
+    made *= 10 ** rng.uniform(-draw(st.integers(0, 4)), 0, size=(len(made), 1))
+    made[rng.random(made.shape) < draw(st.sampled_from([0, 0.7]))] = 0
+    made[draw(st.integers(0, len(made) - 1))] = 0
+    return made.astype(np.float32)
+
+
+@given(vectors(), st.integers(1, 12), st.sampled_from(["cosine", "euclidean"]), st.booleans())
+def test_rough_estimates_change_nothing(database, k, metric, exclude_self):
+    """The same numbers, and right ones also where rows lie closer than estimates can tell."""
+    queries = database if exclude_self else database[::7] + np.float32(0.01)
+    options = {"k": k, "metric": metric, "exclude_self": exclude_self, "piece": 4 * 40 * 64}
+    exact, rough = (
+        in_pieces("_search_on_host", queries, database, rough=rough, **options)
+        for rough in (False, True)
+    )
+    np.testing.assert_array_equal(rough.indices, exact.indices)
+    np.testing.assert_array_equal(rough.distances, exact.distances)
+    true = brute_force(queries, database, metric)
+    if exclude_self:
+        np.fill_diagonal(true, np.inf)
+    expected = np.sort(true, axis=1)[:, :k]
+    np.testing.assert_allclose(exact.distances, expected, rtol=1e-4, atol=1e-6)
+
+
+@given(vectors(), st.sampled_from(["singles", "halves"]))
+def test_no_estimate_is_off_by_more_than_it_says(rows, kind):
+    queries = rows[::3]
+    made = getattr(_estimates, kind)(queries)
+    true = rows.astype(np.float64) @ queries.astype(np.float64).T
+    lengths = (np.linalg.norm(some.astype(np.float64), axis=1) for some in (rows, queries))
+    bounds = made.error * np.multiply.outer(*lengths)
+    assert (np.abs(made.products(rows) - true) <= bounds + 1e-30).all()
+
+
+def test_rows_that_are_not_finite_are_near_to_nothing_and_such_queries_refused():
+    database = np.eye(9, dtype=np.float32)
+    database[::2, 3] = np.nan, np.inf, -np.inf, np.nan, np.nan
+    search = functools.partial(in_pieces, "_search_on_host", database=database, piece=70)
+    found = search(database[1:4:2], k=4)
+    assert found.indices.tolist() == [[1, 3, 5, 7], [3, 1, 5, 7]]
+    for queries, k, said in ((database[:2], 4, "queries"), (database[1:2], 5, "database")):
+        with pytest.raises(InputError, match=f"^{said}: .*finite"):
+            search(queries, k=k)
+
+
+def test_only_a_long_search_asks_what_is_faster():
+    rng = np.random.default_rng(0)
+    database = rng.normal(size=(300, 4)).astype(np.float32)
+    with (
+        mock.patch.object(neighbors, "_PIECE_BYTES", 100),
+        mock.patch.object(_estimates, "halves_are_faster", side_effect=AssertionError),
+    ):
+        nearest_neighbors(database[:2], database, k=1)
+        with pytest.raises(AssertionError), mock.patch.object(neighbors, "_MANY", 2 * 1199):
+            nearest_neighbors(database[:2], database, k=1)
+    assert _estimates.halves_are_faster(3, 4) in (True, False)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
