@@ -26,7 +26,7 @@ def batch_size(asked: int | None) -> int:
     A CPU's caches like small batches; other devices are not filled by them.
     """
     if asked is None:
-        return 16 if jax.default_backend() == "cpu" else 256
+        return 8 if jax.default_backend() == "cpu" else 256
     return count(asked, "batch_size")
 
 
@@ -37,8 +37,8 @@ def spread(values: Sequence[Any]) -> Any:
 
 
 def replicate(tree: Any) -> Any:
-    """Put the same tree on every device."""
-    return _copied()(np.arange(number()), tree)
+    """Put the same tree on every device; it may be empty, which `pmap` refuses."""
+    return _copied()(np.arange(number()), tree) if jax.tree.leaves(tree) else tree
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from jaxviz import sweep
 from jaxviz.images import Preprocessing
 
 SHAPE = (10, 10, 3)
-LAYERS = ("conv", "dense")
+LAYERS = ("conv", "wide", "dense")
 SMALL = Preprocessing(resize=12, crop=10, divisor=255, mean=(0.5,) * 3, std=(1, 1, 1))
 NUMBER = 203
 SWEEPING = __file__
@@ -28,7 +28,7 @@ SWEEPING = __file__
 
 def params(seed=0):
     rng = np.random.default_rng(seed)
-    shapes = {"conv": (3, 3, 3, 7), "dense": (5 * 5 * 7, 11)}
+    shapes = {"conv": (3, 3, 3, 7), "wide": (3, 3, 84, 80), "dense": (5 * 5 * 7, 11)}
     return {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
 
 
@@ -38,7 +38,10 @@ def apply(params, images):
         images, params["conv"], (2, 2), "SAME", dimension_numbers=dims
     )
     conv = jax.nn.relu(conv)
-    return {"conv": conv, "dense": conv.reshape(len(conv), -1) @ params["dense"]}
+    wide = jax.lax.conv_general_dilated(  # of enough channels to take fewer products on a CPU
+        jnp.tile(conv, 12), params["wide"], (1, 1), "SAME", dimension_numbers=dims
+    )
+    return {"conv": conv, "wide": wide, "dense": conv.reshape(len(conv), -1) @ params["dense"]}
 
 
 def prepare(pixels):
@@ -57,7 +60,7 @@ def top(pictures, **options):
 
 
 def vectors(pictures, **options):
-    settings = {"prepare": prepare, "layer": "conv", "batch_size": 4} | options
+    settings = {"prepare": prepare, "layer": "wide", "batch_size": 4} | options
     return sweep.features(apply, params(), pictures, **settings)
 
 

@@ -19,6 +19,7 @@ from sweeping import (
     two_processes,
     vectors,
 )
+from tolerances import assert_close
 
 import jaxviz
 from jaxviz import InputError, sweep
@@ -42,9 +43,9 @@ def assert_same_files(folder, expected):
 def test_equal_to_the_plain_technique(undisturbed):
     found = sweep.load_features(undisturbed)
     images = jax.jit(prepare)(pixels(NUMBER))
-    plain = jaxviz.features(apply, params(), images, layer="conv")
+    plain = jaxviz.features(apply, params(), images, layer="wide")
     assert found.vectors.dtype == np.float32
-    np.testing.assert_allclose(found.vectors, plain, rtol=1e-5, atol=1e-5)
+    assert_close(found.vectors, plain)
     assert [path.name for path in found.paths] == [str(i) for i in range(NUMBER)]
 
 

@@ -68,7 +68,7 @@ SweepBatchSize = Annotated[
         "--batch-size",
         min=1,
         help="Pictures evaluated at a time on each device.",
-        show_default="16 on a CPU, 256 elsewhere",
+        show_default="8 on a CPU, 256 elsewhere",
     ),
 ]
 SaveEvery = Annotated[

@@ -16,6 +16,7 @@ from .. import _devices as devices
 from .._ahead import ahead
 from ..images import Skipped, unreadable
 from ..patches import NO_IMAGE
+from ..tracing.rewriting import rewritten
 from .checkpoint import Checkpoint, Saved
 from .pictures import PictureSet
 from .processes import ALONE, Part, wait_a_little
@@ -124,7 +125,7 @@ def sweep(
 
     for group in _groups(pictures, range(saved.cursor, mine.stop), batch_size, number):
         arguments = (states, params, group.pixels, group.indices)
-        program = program or devices.convolving_on_each(task.step, *arguments)
+        program = program or _compiled(task.step, *arguments)
         states, output = program(*arguments)
         finish()
         running = states, output, group.indices
@@ -141,6 +142,17 @@ def sweep(
     if checkpoint:
         checkpoint.save(saved)
     return saved
+
+
+def _compiled(step: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """Compile a task's step for all devices; on CPUs it is rewritten, which is quicker there."""
+    if jax.default_backend() != "cpu":
+        return devices.convolving_on_each(step, *arguments)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), arguments)
+    prepare, run = rewritten(step, *shapes, known=1)
+    first = jax.tree.map(lambda x: x[0], arguments[1])
+    prepared = devices.replicate(jax.jit(prepare)(first))
+    return functools.partial(devices.convolving_on_each(run, prepared, *arguments), prepared)
 
 
 def merged(

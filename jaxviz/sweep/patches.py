@@ -47,8 +47,9 @@ def top_patches(
 ) -> Swept:
     """Find where each channel of the asked layers is excited most, over a whole picture set.
 
-    The answer is that of `jaxviz.top_patches`; it is the same to the bit for any number of devices
-    and processes and after any interruption, at the same `batch_size`.
+    The answer is that of `jaxviz.top_patches`, to round-off, for on CPUs convolutions take fewer
+    products here. It is the same to the bit for any number of devices and processes and after any
+    interruption, at the same `batch_size`.
 
     Args:
         apply: `apply(params, images) -> {layer: activations}`.
@@ -60,7 +61,7 @@ def top_patches(
         k: how many patches to keep for each channel.
         largest: look for the largest activations; else the smallest.
         unique_images: keep one place an image and channel; else any number.
-        batch_size: pictures evaluated at a time on each device; 16 on a CPU and 256 elsewhere,
+        batch_size: pictures evaluated at a time on each device; 8 on a CPU and 256 elsewhere,
             unless said.
         folder: where to save the state; a sweep begun there is taken up again. Without it nothing
             is saved.

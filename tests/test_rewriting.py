@@ -1,0 +1,174 @@
+"""A rewritten function answers as before; its convolutions make fewer products, and exactly so."""
+
+from fractions import Fraction
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jax import lax
+from random_networks import networks, pooling
+from tolerances import assert_close
+
+import jaxviz
+from jaxviz.tracing import rewriting, toom_cook
+from jaxviz.tracing.rewriting import rewritten
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+SETTINGS = settings(
+    max_examples=20, deadline=None, derandomize=True, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+numbers = st.fractions(min_value=-9, max_value=9, max_denominator=9)
+
+
+def everything_pays():
+    return mock.patch.multiple(rewriting, _CHANNELS={3: 0, 5: 0})
+
+
+def evaluated(function, *arguments, known=0):
+    """The rewritten function's answer, and how many of its convolutions were rewritten."""
+    prepare, run = rewritten(function, *arguments, known=known)
+    prepared = jax.jit(prepare)(arguments[known])
+    return jax.jit(run)(prepared, *arguments), len(prepared)
+
+
+@pytest.mark.parametrize(("m", "taps"), [(2, 3), (3, 5), (3, 3), (2, 5)])
+@given(data=st.data())
+def test_a_scheme_is_exact(m, taps, data):
+    pixels = data.draw(st.lists(numbers, min_size=m + taps - 1, max_size=m + taps - 1))
+    kernel = data.draw(st.lists(numbers, min_size=taps, max_size=taps))
+    by = toom_cook.scheme(m, taps)
+
+    def times(matrix, vector):
+        return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+    products = zip(times(by.taps, kernel), times(by.pixels, pixels), strict=True)
+    expected = [sum(kernel[j] * pixels[i + j] for j in range(taps)) for i in range(m)]
+    assert times(by.outputs, [a * b for a, b in products]) == expected
+    assert all(isinstance(weight, Fraction) for row in by.outputs for weight in row)
+
+
+margins = st.tuples(st.integers(0, 3), st.integers(0, 3))
+
+
+@given(
+    st.sampled_from([3, 5]),
+    st.tuples(*[st.integers(1, 3)] * 3),
+    st.tuples(*[st.integers(5, 12)] * 2),
+    st.tuples(margins, margins),
+    st.integers(0, 2**16),
+)
+@SETTINGS
+def test_a_convolution_equals_torchs(size, channels, extents, padding, seed):
+    torch = pytest.importorskip("torch")
+    batch, inputs, outputs = channels
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(batch, *extents, inputs)).astype(np.float32)
+    kernel = rng.normal(size=(size, size, inputs, outputs)).astype(np.float32)
+
+    def function(kernel, images):
+        return lax.conv_general_dilated(images, kernel, (1, 1), padding, dimension_numbers=NHWC)
+
+    with everything_pays():
+        found, quick = evaluated(function, kernel, images)
+    assert quick == 1
+    (top, bottom), (left, right) = padding
+    given = torch.from_numpy(images).double().permute(0, 3, 1, 2)
+    given = torch.nn.functional.pad(given, (left, right, top, bottom))
+    weights = torch.from_numpy(kernel).double().permute(3, 2, 0, 1)
+    expected = torch.nn.functional.conv2d(given, weights).permute(0, 2, 3, 1)
+    assert_close(found, expected.numpy())
+
+
+@given(data=st.data())
+@SETTINGS
+def test_random_networks_answer_as_before(data):
+    network = data.draw(networks())
+    images = data.draw(st.integers(0, 2**16))
+    images = np.random.default_rng(images).normal(size=(2, *network.image_shape))
+    images = images.astype(np.float32)
+    with everything_pays():
+        found, _ = evaluated(lambda _, x: network.apply(x), (), images)
+    expected = jax.jit(network.apply)(images)
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert_close(found[name], value)
+
+
+@given(data=st.data())
+@SETTINGS
+def test_pooling_changes_no_bit(data):
+    shape = (2, 9, 8, 3)
+    _, layer = data.draw(st.composite(lambda draw: pooling(draw, shape))())
+    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    found, _ = evaluated(lambda _, x: layer(x), (), images)
+    np.testing.assert_array_equal(found, jax.jit(layer)(images))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float16])
+def test_maxima_of_other_types(dtype):
+    images = np.random.default_rng(0).integers(-9, 9, size=(1, 7, 7, 2)).astype(dtype)
+
+    def function(_, x):
+        lowest = x.dtype.type(-np.inf) if dtype == np.float16 else np.iinfo(dtype).min
+        return lax.reduce_window(x, lowest, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+
+    found, _ = evaluated(function, (), images)
+    np.testing.assert_array_equal(found, function((), images))
+
+
+def conv(images, kernel, stride=1, **options):
+    return lax.conv_general_dilated(
+        images, kernel, (stride, stride), "SAME", **{"dimension_numbers": NHWC} | options
+    )
+
+
+@pytest.mark.parametrize(
+    ("quick", "function", "kernel"),
+    [
+        (1, conv, (3, 3, 64, 128)),
+        (1, conv, (5, 5, 64, 32)),
+        (0, conv, (3, 3, 64, 64)),
+        (0, conv, (1, 1, 64, 256)),
+        (0, conv, (3, 5, 64, 256)),
+        (0, lambda x, w: conv(x, w, stride=2), (3, 3, 64, 128)),
+        (0, lambda x, w: conv(x, w, rhs_dilation=(2, 2)), (3, 3, 64, 128)),
+        (0, lambda x, w: conv(jnp.tile(x, 2), w, feature_group_count=2), (3, 3, 64, 128)),
+        (0, lambda x, w: conv(x, w + x.mean()), (3, 3, 64, 128)),
+        (1, lambda x, w: conv(x, 2 * w.transpose(1, 0, 2, 3)), (3, 3, 64, 128)),
+        (1, lambda x, w: jax.jit(conv)(x, w), (3, 3, 64, 128)),
+    ],
+)
+def test_what_is_rewritten(quick, function, kernel):
+    """Plain convolutions of many channels, whose kernel comes from the known argument alone."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, 7, 7, 64)).astype(np.float32)
+    weights = rng.normal(size=kernel).astype(np.float32)
+    found, made = evaluated(lambda w, x: function(x, w), weights, images)
+    assert made == quick
+    assert_close(found, function(images, weights))
+
+
+def test_the_known_argument_may_be_any_and_a_tree():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 64, 128)).astype(np.float32)
+    images = np.ones((1, 5, 5, 64), np.float32)
+
+    def function(images, params, shift):
+        return {"sum": conv(images, params["kernel"]) + shift, "shift": shift}
+
+    arguments = images, {"kernel": kernel, "unused": jnp.zeros(3)}, np.float32(2)
+    found, made = evaluated(function, *arguments, known=1)
+    assert made == 1
+    assert_close(found["sum"], function(*arguments)["sum"])
+    assert found["shift"] == 2
+
+
+def test_the_shipped_network_makes_fewer_products_where_it_counts():
+    network = jaxviz.load("alexnet")
+    images = np.zeros((1, *network.spec.preprocessing.input_shape), np.float32)
+    prepare, _ = rewritten(network.apply, network.params, images, known=0)
+    assert len(prepare(network.params)) == 4  # all but conv1, whose stride is 4
