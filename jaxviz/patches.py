@@ -184,10 +184,17 @@ def _strongest(maps: Any) -> tuple[Any, Any]:
     """
     barrier = jax.lax.optimization_barrier
     of_rows = barrier(maps.max(axis=2))
-    row = barrier(of_rows.argmax(axis=1))
+    row = barrier(_first_maximum(of_rows))
     line = barrier(jnp.take_along_axis(maps, row[:, None, None], axis=1)[:, 0])
     values = _without_signed_zeros(of_rows.max(axis=1))
-    return values.T, (row * maps.shape[2] + line.argmax(axis=1)).T
+    return values.T, (row * maps.shape[2] + _first_maximum(line)).T
+
+
+def _first_maximum(values: Any) -> Any:
+    """Like `argmax` along axis 1 of (batch, places, channels), but vectorized by XLA on a CPU."""
+    places = jnp.arange(values.shape[1], dtype=jnp.int32)[:, None]
+    less = values < values.max(axis=1, keepdims=True)
+    return jnp.where(less, values.shape[1], places).min(axis=1)
 
 
 def _without_signed_zeros(values: Any) -> Any:
