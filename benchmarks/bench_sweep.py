@@ -164,6 +164,17 @@ def bench_sweep(source, sources, load, compare):
     compare(contestants, number=NUMBER, unit="images", rounds=3, **about)
 
 
+def bench_sweep_cores_to_spare(sources, compare):
+    """XLA keeps to one thread, so the other cores decode: what a sweep loses by that."""
+    folder = sources["jpeg"].paths[0].parent
+    alone = {"NPROC": "1", "JAX_PLATFORMS": "cpu"}  # what XLA takes for the number of cores
+    contestants = {
+        "jaxviz": lambda: in_process("jpeg", folder, environment=alone)[0],
+        "jaxviz, from an array": lambda: in_process("array", folder, environment=alone)[0],
+    }
+    compare(contestants, number=NUMBER, unit="images", rounds=3, layers=list(LAYERS), k=K)
+
+
 def bench_sweep_devices(compare):
     """One processor as 1 to 8 devices: nothing to gain, so what many devices cost shows."""
     number, found = 192, {}
@@ -171,13 +182,10 @@ def bench_sweep_devices(compare):
     def worker(devices):
         def run():
             flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-            made = subprocess.run(
-                [sys.executable, __file__, str(number)],
-                env=os.environ | flags | {"JAX_PLATFORMS": "cpu"},
-                check=True, capture_output=True, text=True,
-            )  # fmt: skip
-            seconds, found[devices] = made.stdout.split()
-            return Timed(float(seconds), None)
+            timed, found[devices] = in_process(
+                "random", number, 4, environment=flags | {"JAX_PLATFORMS": "cpu"}
+            )
+            return timed
 
         return run
 
@@ -187,12 +195,32 @@ def bench_sweep_devices(compare):
     assert len(set(found.values())) == 1, found
 
 
-def _worker(number):
+def in_process(*arguments, environment):
+    """One sweep in a process with such an environment: its time, and a digest of its answer."""
+    made = subprocess.run(
+        [sys.executable, __file__, *map(str, arguments)],
+        env=os.environ | environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds, digest = made.stdout.split()
+    return Timed(float(seconds), None), digest
+
+
+def _worker(source, given, batch_size=None):
+    """Sweep `given` random pictures, or a folder's JPEGs, or those decoded into an array before."""
     network = jaxviz.load("alexnet")
-    array = np.random.default_rng(0).integers(0, 256, size=(number, 224, 224, 3), dtype=np.uint8)
-    timed = sweep_jaxviz(network, sweep.ArrayPictures(array), 4)
+    preprocessing = network.spec.preprocessing
+    if source == "random":
+        shape = (int(given), *preprocessing.input_shape)
+        array = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
+        pictures = sweep.ArrayPictures(array)
+    else:
+        pictures = sweep.folder_pictures(given, preprocessing)
+    if source == "array":
+        read = ahead(lambda path: read_picture(path, preprocessing).pixels, pictures.paths)
+        pictures = sweep.ArrayPictures(np.stack([*read]))
+    timed = sweep_jaxviz(network, pictures, batch_size and int(batch_size))
     print(timed.seconds, hashlib.sha256(timed.answer).hexdigest())
 
 
 if __name__ == "__main__":
-    _worker(int(sys.argv[1]))
+    _worker(*sys.argv[1:])

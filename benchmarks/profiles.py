@@ -29,6 +29,7 @@ import jaxviz
 from jaxviz import _devices as devices
 from jaxviz import patches, sweep
 from jaxviz._compilation import compiled
+from jaxviz.tracing.rewriting import suited
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BATCH, BATCHES = 32, 6  # of a forward pass; how many of its own a sweep takes
@@ -83,6 +84,12 @@ def forward(name):
     return stages
 
 
+def as_swept(function, *arguments, known=0):
+    """The function as sweeps run it, its parameters and all that is made of them given."""
+    prepare, run = suited(function, *arguments, known=known)
+    return functools.partial(run, compiled(prepare)(arguments[known]))
+
+
 def sweeping():
     """One batch of a sweep over an array in memory; the last row is what else the sweep does."""
     network = jaxviz.load("alexnet")
@@ -96,13 +103,14 @@ def sweeping():
     peer, parts = torch_sweep(network, pixels, size) if HAS_TORCH else (None, None)
     stages = []
 
-    def add(layer, function, *arguments, torch, operations=None, num_bytes=None):
-        run = functools.partial(compiled(function), *arguments)
+    def add(layer, function, *arguments, torch, operations=None, num_bytes=None, known=0):
+        run = compiled(as_swept(function, *arguments, known=known))
+        run = functools.partial(run, *arguments)
         stages.append(Stage(layer, run, operations, num_bytes, torch))
 
     before, maps = Work(0, 0, 4 * batch.size), {}
     add(
-        "normalize", normalize, batch,
+        "normalize", lambda _, pixels: normalize(pixels), params, batch,
         torch=parts and parts.layers(0), operations=0, num_bytes=batch.nbytes + before.result,
     )  # fmt: skip
     for number, layer in enumerate(ALEXNET[:-1], 1):
@@ -110,7 +118,8 @@ def sweeping():
         def end(params, pixels, layer=layer):
             return apply(params, normalize(pixels))[layer]
 
-        after = forward_work(lambda x, layer=layer: apply(params, x)[layer], images)
+        swept = as_swept(lambda p, x, layer=layer: apply(p, x)[layer], params, images)
+        after = forward_work(functools.partial(swept, params), images)
         add(layer, end, params, batch, torch=parts and parts.layers(number), **own(before, after))
         before, maps[layer] = after, after.result
     for number, layer in enumerate(CONVOLUTIONS, 1):
@@ -127,10 +136,10 @@ def sweeping():
     states = patches.empty_states(apply, params, images, layers=CONVOLUTIONS, k=bench_sweep.K)
 
     def update(states, params, pixels, indices):
-        images = normalize(pixels)
-        return patches.update(states, params, images, indices, apply=apply, layers=CONVOLUTIONS)
+        given = normalize(pixels)
+        return patches.update(states, params, given, indices, apply=apply, layers=CONVOLUTIONS)
 
-    add("merge", update, states, params, batch, indices, torch=parts and parts.merging)
+    add("merge", update, states, params, batch, indices, torch=parts and parts.merging, known=1)
 
     def whole():
         return bench_sweep.sweep_jaxviz(network, sweep.ArrayPictures(pixels))

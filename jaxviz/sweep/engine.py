@@ -16,7 +16,7 @@ from .. import _devices as devices
 from .._ahead import ahead
 from ..images import Skipped, unreadable
 from ..patches import NO_IMAGE
-from ..tracing.rewriting import rewritten
+from ..tracing.rewriting import suited
 from .checkpoint import Checkpoint, Saved
 from .pictures import PictureSet
 from .processes import ALONE, Part, wait_a_little
@@ -145,11 +145,9 @@ def sweep(
 
 
 def _compiled(step: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-    """Compile a task's step for all devices; on CPUs it is rewritten, which is quicker there."""
-    if jax.default_backend() != "cpu":
-        return devices.convolving_on_each(step, *arguments)
+    """Compile a task's step for all devices, as it suits them."""
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), arguments)
-    prepare, run = rewritten(step, *shapes, known=1)
+    prepare, run = suited(step, *shapes, known=1)
     first = jax.tree.map(lambda x: x[0], arguments[1])
     prepared = devices.replicate(jax.jit(prepare)(first))
     return functools.partial(devices.convolving_on_each(run, prepared, *arguments), prepared)

@@ -32,6 +32,13 @@ class Rewritten(NamedTuple):
     run: Callable[..., Any]
 
 
+def suited(function: Callable[..., Any], *examples: Any, known: int) -> Rewritten:
+    """The function rewritten on a CPU, and as it is elsewhere."""
+    if jax.default_backend() == "cpu":
+        return rewritten(function, *examples, known=known)
+    return Rewritten(lambda argument: [], lambda prepared, *arguments: function(*arguments))
+
+
 def rewritten(function: Callable[..., Any], *examples: Any, known: int) -> Rewritten:
     """Rewrite `function` for arguments like the examples (arrays, or their shapes and types).
 
