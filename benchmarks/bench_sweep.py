@@ -172,7 +172,7 @@ def bench_sweep_cores_to_spare(sources, compare):
         "jaxviz": lambda: in_process("jpeg", folder, environment=alone)[0],
         "jaxviz, from an array": lambda: in_process("array", folder, environment=alone)[0],
     }
-    compare(contestants, number=NUMBER, unit="images", rounds=3, layers=list(LAYERS), k=K)
+    compare(contestants, number=NUMBER, unit="images", rounds=7, layers=list(LAYERS), k=K)
 
 
 def bench_sweep_devices(compare):
@@ -181,10 +181,7 @@ def bench_sweep_devices(compare):
 
     def worker(devices):
         def run():
-            flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-            timed, found[devices] = in_process(
-                "random", number, 4, environment=flags | {"JAX_PLATFORMS": "cpu"}
-            )
+            timed, found[devices] = on_devices(devices, number)
             return timed
 
         return run
@@ -193,6 +190,12 @@ def bench_sweep_devices(compare):
     contestants |= {f"jaxviz, {devices} devices": worker(devices) for devices in (2, 4, 8)}
     compare(contestants, number=number, unit="images", rounds=2, batch_size=4)
     assert len(set(found.values())) == 1, found
+
+
+def on_devices(devices, number):
+    """One sweep of random pictures, four at a time, over so many devices of one processor."""
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    return in_process("random", number, 4, environment=flags | {"JAX_PLATFORMS": "cpu"})
 
 
 def in_process(*arguments, environment):

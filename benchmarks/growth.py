@@ -9,18 +9,15 @@ of a few calls after one that compiled; jaxviz runs alone, for what grows is com
 
 import argparse
 import functools
-import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import bench_sweep
 import growth_plots
 import jax
 import numpy as np
 import turns
-from bench_sweep import sweep_jaxviz
 from conftest import environment, git_commit
 from summary import device_name, kept, rounded, save
 
@@ -90,23 +87,17 @@ def sweeps():
     pixels = np.random.default_rng(0).integers(0, 256, size=(768, 224, 224, 3), dtype=np.uint8)
     every = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
-    base = {"images": 192, "batch size": 16, "layers": 5}
+    base = {"images": 192, "batch size": 8, "layers": 5}
     grown = {
-        "batch size": (1, 4, 16, 32, 64), "images": (96, 192, 384, 768), "layers": (1, 2, 3, 4, 5),
+        "batch size": (1, 4, 8, 16, 32, 64), "images": (96, 192, 384, 768), "layers": (1, 2, 3, 4, 5),
     }  # fmt: skip
 
     def rate(number, batch, layers):
         pictures = sweep.ArrayPictures(pixels[:number])
-        return number / sweep_jaxviz(network, pictures, batch, every[-layers:]).seconds
+        return number / bench_sweep.sweep_jaxviz(network, pictures, batch, every[-layers:]).seconds
 
     def rate_on_devices(devices, number=192):
-        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-        command = [sys.executable, str(Path(__file__).with_name("bench_sweep.py")), str(number)]
-        made = subprocess.run(
-            command, env=os.environ | flags | {"JAX_PLATFORMS": "cpu"}, check=True,
-            capture_output=True, text=True,
-        )  # fmt: skip
-        return number / float(made.stdout.split()[0])
+        return number / bench_sweep.on_devices(devices, number)[0].seconds
 
     def point(what, value):
         return tuple((base | {what: value}).values())
