@@ -31,7 +31,7 @@ PARTS = {
     ),
     "sweep": Part(
         "Top patches of AlexNet's five convolutions: images/s of a sweep. What does not grow in "
-        "a panel: 192 images in memory, batch 16, one device.",
+        "a panel: 192 images in memory, batch 8, one device.",
         "images/s",
         rate=True,
     ),
