@@ -89,7 +89,8 @@ def sweeps():
 
     base = {"images": 192, "batch size": 8, "layers": 5}
     grown = {
-        "batch size": (1, 4, 8, 16, 32, 64), "images": (96, 192, 384, 768), "layers": (1, 2, 3, 4, 5),
+        "batch size": (1, 4, 8, 16, 32, 64), "images": (96, 192, 384, 768),
+        "layers": (1, 2, 3, 4, 5),
     }  # fmt: skip
 
     def rate(number, batch, layers):
