@@ -144,14 +144,14 @@ class Search:
         The product of two lengths, which an estimate's error is a share of, is at most half the
         sum of their squares.
         """
-        error, ones = np.float32(self.estimate.error), np.ones_like
-        if self.cosine:
-            theirs, spread = 1 / _lengths(piece.squares), 0 * piece.squares
-            mine, width = (each * ones(self.squares) for each in (1 - error, 2 * error))
-        else:
-            theirs, spread = ((1 - error) * piece.squares, 2 * error * piece.squares)
-            mine, width = ((1 - error) * self.squares, 2 * error * self.squares)
-        return _Scale(np.multiply if self.cosine else np.add, theirs[:, None], spread, mine, width)
+        error = np.float32(self.estimate.error)
+        theirs, spread = (1 - error) * piece.squares, 2 * error * piece.squares
+        mine, width = (1 - error) * self.squares, 2 * error * self.squares
+        if not self.cosine:
+            return _Scale(np.add, theirs[:, None], spread, mine, width)
+        theirs, spread = np.reciprocal(_lengths(piece.squares)), np.zeros_like(spread)
+        mine, width = np.full_like(mine, 1 - error), np.full_like(width, 2 * error)
+        return _Scale(np.multiply, theirs[:, None], spread, mine, width)
 
     def _distances(self, values: np.ndarray) -> np.ndarray:
         values = np.maximum(values, 0) + np.float32(0)  # and no -0

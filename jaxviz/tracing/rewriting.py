@@ -45,8 +45,9 @@ def rewritten(function: Callable[..., Any], *examples: Any, known: int) -> Rewri
     `known` is the place of the argument that stays the same from call to call, the parameters.
     Results are those of the function to round-off.
 
-    >>> rewritten(lambda x, y: x + y, jnp.ones(2), jnp.ones(2), known=1).run([], 1, 2)
-    3
+    >>> prepare, run = rewritten(lambda scale, x: scale * x, 1.0, jnp.ones(2), known=0)
+    >>> run(prepare(3.0), 3.0, jnp.ones(2)).tolist()
+    [3.0, 3.0]
     """
     leaves, tree = jax.tree.flatten(examples)
     unflatten = jax.tree.unflatten
