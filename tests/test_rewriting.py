@@ -109,12 +109,18 @@ def test_pooling_changes_no_bit(data):
     np.testing.assert_array_equal(found, jax.jit(layer)(images))
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.float16])
-def test_maxima_of_other_types(dtype):
-    images = np.random.default_rng(0).integers(-9, 9, size=(1, 7, 7, 2)).astype(dtype)
+@pytest.mark.parametrize(
+    ("dtype", "lowest", "numbers"),
+    [
+        (np.int32, -(2**31), [-9, -4, -1]),
+        (np.float16, np.float16(-np.inf), [-9, -4, -1]),
+        (bool, False, [0, 0, 0, 0, 1]),
+    ],
+)
+def test_maxima_of_other_types(dtype, lowest, numbers):
+    images = np.random.default_rng(0).choice(numbers, size=(1, 7, 7, 2)).astype(dtype)
 
     def function(_, x):
-        lowest = x.dtype.type(-np.inf) if dtype == np.float16 else np.iinfo(dtype).min
         return lax.reduce_window(x, lowest, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
 
     found, _ = evaluated(function, (), images)
