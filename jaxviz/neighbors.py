@@ -73,6 +73,8 @@ def nearest_neighbors(
     shapes = jnp.shape(queries), jnp.shape(database)
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise InputError(f"neighbors: expected (queries, dim) and (database, dim), got {shapes}")
+    if 0 in (*shapes[0], *shapes[1]):
+        raise InputError(f"neighbors: expected vectors to compare, got shapes {shapes}")
     if exclude_self and shapes[0] != shapes[1]:
         raise InputError(f"exclude_self: queries must be the database, got shapes {shapes}")
     count(k, "k", most=shapes[1][0] - exclude_self)

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from ._checks import InputError, choice, count, image_batch, pair
 from ._compilation import compiled, inside_a_trace
 from ._typing import Apply, Images, Params, Score
+from .scores import score_shape
 from .tracing import Explanation, WindowedOutputs, explain, windowed_outputs
 
 METHODS = ("incremental", "full")
@@ -105,12 +106,8 @@ def occlusion_map(
         count(chunk_size, "chunk_size")
     shape = images.shape[1:]
     window, rows, cols = _places(shape, window, stride)
-    filling = jnp.asarray(fill, images.dtype)
-    if filling.shape not in ((), shape[2:], shape):
-        raise InputError(
-            f"fill: expected a number, {shape[2:]} or {shape}, got shape {filling.shape}"
-        )
-    numbers = _check_score(apply, params, images, score)
+    filling = _filling(fill, shape, images.dtype)
+    numbers = math.prod(score_shape(score, apply, params, images))
     if heatmap and numbers * shape[0] * shape[1] > _MAX_HEATMAP:
         raise InputError(
             f"score: {numbers} numbers for each of {shape[0]} x {shape[1]} pixels are too many for "
@@ -180,6 +177,7 @@ def explain_occlusion(
     window, rows, cols = _places(tuple(image_shape), window, stride)
     tops, lefts = np.repeat(rows, len(cols)), np.tile(cols, len(rows))
     shape = (int(image_shape[0]), int(image_shape[1]), int(image_shape[2]))
+    score_shape(score, apply, params, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
     return explain(lambda x: score(apply(params, x)), shape, tops, lefts, window=window)
 
 
@@ -194,17 +192,15 @@ def _places(
     return window, rows, cols
 
 
-def _check_score(apply: Apply, params: Params, images: Any, score: Score) -> int:
-    """Return how many numbers the score gives for all images together."""
+def _filling(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    expected = f"fill: expected a number, {shape[2:]} or {shape}"
     try:
-        value = jax.eval_shape(lambda p, x: score(apply(p, x)), params, images)
-    except InputError as error:
-        note = getattr(apply, "note", "")
-        raise InputError(f"{error}; {note}" if note else str(error)) from None
-    shape = getattr(value, "shape", None)
-    if shape is None or shape[:1] != images.shape[:1]:
-        raise InputError(f"score: expected (batch, ...) with batch {images.shape[0]}, got {shape}")
-    return math.prod(shape)
+        filling = jnp.asarray(fill, dtype)
+    except (TypeError, ValueError):
+        raise InputError(f"{expected}, got {fill!r}") from None
+    if filling.shape not in ((), shape[2:], shape):
+        raise InputError(f"{expected}, got shape {filling.shape}")
+    return filling
 
 
 def _full_plain(

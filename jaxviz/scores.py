@@ -11,7 +11,37 @@ import jax
 import numpy as np
 
 from ._checks import InputError, unknown
-from ._typing import Outputs
+from ._typing import Apply, Outputs, Params, Score
+
+
+def score_shape(score: Score, apply: Apply, params: Params, images: Any) -> tuple[int, ...]:
+    """Return the shape of what a score gives, without computing it; refuse what is no score.
+
+    `images` may be their shape and type alone. An `apply` may carry a `note` that says why layers
+    one would look for are not there.
+    """
+
+    def scored(params: Params, images: Any) -> Any:
+        outputs = apply(params, images)
+        try:
+            return score(outputs)
+        except KeyError as error:
+            asked = error.args[0] if error.args else None
+            if not isinstance(asked, str) or asked in outputs:
+                raise
+            raise InputError(f"score: {unknown(asked, list(outputs), most=80)}") from error
+
+    try:
+        value = jax.eval_shape(scored, params, images)
+    except InputError as error:
+        note = getattr(apply, "note", "")
+        raise InputError(f"{error}; {note}" if note else str(error)) from error.__cause__
+    expected = f"score: expected one array (batch, ...) with batch {images.shape[0]}"
+    if not isinstance(value, jax.ShapeDtypeStruct):
+        raise InputError(f"{expected}, got {type(value).__name__}")
+    if value.shape[:1] != images.shape[:1]:
+        raise InputError(f"{expected}, got shape {value.shape}")
+    return value.shape
 
 
 def _class_scores(outputs: Outputs, layer: str | None) -> Any:

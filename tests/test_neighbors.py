@@ -237,6 +237,7 @@ def test_agreement_counts_neighbors_of_the_same_label():
     ("queries", "database", "options", "said"),
     [
         ((2, 3), (4, 5), {"k": 1}, "expected"),
+        ((0, 3), (4, 3), {"k": 1}, "expected vectors"),
         ((2, 3), (4, 3), {"k": 5}, "1 to 4"),
         ((4, 3), (4, 3), {"k": 4, "exclude_self": True}, "1 to 3"),
         ((2, 3), (4, 3), {"k": 1, "exclude_self": True}, "exclude_self"),

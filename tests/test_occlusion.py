@@ -173,9 +173,12 @@ BAD = {
     "empty window": ({"window": 0}, "positive whole number"),
     "stride": ({"stride": 3}, "larger than the window"),
     "fill": ({"fill": np.zeros(5, np.float32)}, "fill"),
+    "fill by name": ({"fill": "mean"}, "fill: expected a number.*got 'mean'"),
     "method": ({"method": "fast"}, "method"),
     "chunk size": ({"chunk_size": 0}, "chunk_size"),
     "score": ({"score": lambda outputs: outputs["out"].sum()}, "score"),
+    "no score": ({"score": lambda outputs: outputs}, "score: expected one array.*got dict"),
+    "score's layer": ({"score": lambda outputs: outputs["oud"]}, "score: .*'oud'.*valid: .*out"),
     "class": ({"score": jaxviz.logit(2)}, "expected 0 to 1"),
     "layer": ({"score": jaxviz.feature_map("conv9", 0)}, "conv9"),
 }
@@ -189,6 +192,15 @@ def test_bad_input_is_refused_in_one_line(name):
     with pytest.raises(InputError, match=said) as caught:
         occlusion_map(wavy, 1.0, np.ones((1, 4, 4, 2), np.float32), **how)
     assert "\n" not in str(caught.value)
+
+
+def test_a_score_keeps_its_own_errors():
+    def confused(outputs):
+        return outputs["out"] * {}[3]
+
+    images = np.ones((1, 4, 4, 2), np.float32)
+    with pytest.raises(KeyError, match="3"):
+        occlusion_map(wavy, 1.0, images, score=confused, window=2, stride=2, fill=0.0)
 
 
 @pytest.mark.parametrize(
