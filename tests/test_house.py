@@ -62,11 +62,10 @@ def test_techniques_know_neither_networks_nor_matplotlib_nor_flax():
 
 
 def test_matplotlib_is_known_to_render_alone():
-    knowing = {name for name, path in rooms() if "matplotlib" in imported(path)[1]}
-    assert knowing <= {"render", "report"}
-    reports = {path.name for name, path in rooms() if name == "report"}
-    typed = {path.name for _, path in rooms() if "matplotlib" in imported(path)[1]} & reports
-    assert typed <= {"exhibit.py", "patch_pages.py"}  # for the type of a figure only
+    knowing = [(name, path.name) for name, path in rooms() if "matplotlib" in imported(path)[1]]
+    assert {name for name, _ in knowing} <= {"render", "report"}
+    for_a_type = {"exhibit.py", "patch_pages.py"}  # of a figure
+    assert {file for name, file in knowing if name == "report"} <= for_a_type
 
 
 def test_options_are_keyword_only_and_docstrings_have_examples():

@@ -1,0 +1,93 @@
+"""Pictures in rows and columns."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .figure import TEXT, blank, canvas_of, show
+
+
+class Tile(NamedTuple):
+    """One picture of a montage: pixels, a caption of one or two lines, and a frame color."""
+
+    pixels: Any
+    caption: str = ""
+    frame: str | None = None
+
+
+class Row(NamedTuple):
+    """One row of a montage: a title on its left and its tiles."""
+
+    title: str
+    tiles: Sequence[Tile]
+
+
+def tile_grid(
+    tiles: Sequence[Tile], *, columns: int, title: str = "", tile_size: float = 0.8
+) -> Figure:
+    """A grid of pictures, row by row; gray ones hold values from 0 to 1."""
+    rows = -(-len(tiles) // columns)
+    captioned = any(tile.caption for tile in tiles)
+    size = tile_size + (0.18 if captioned else 0)
+    figure = blank(columns * tile_size + 0.2, rows * size + 0.4, title)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, tile in zip(grid.flat, tiles, strict=False):
+        show(axes, *tile)
+    return figure
+
+
+def montage(
+    rows: Sequence[Row], *, title: str = "", tile_size: float = 1.15, separate_first: bool = False
+) -> Figure:
+    """Rows of pictures, each with its title on the left; missing tiles stay empty.
+
+    `separate_first` sets the first tile of each row apart, as a query is from its answers.
+    """
+    columns = max(len(row.tiles) for row in rows)
+    lines = max((t.caption.count("\n") + 1 if t.caption else 0) for r in rows for t in r.tiles)
+    label = 0.085 * max(len(line) for row in rows for line in row.title.split("\n")) + 0.1
+    size = tile_size + 0.15 * lines
+    height = len(rows) * size + (0.4 if title else 0.1)
+    figure = blank(columns * tile_size + label, height, title)
+    ratios = [label, *[tile_size] * columns]
+    grid = figure.subplots(
+        len(rows), columns + 1, squeeze=False, gridspec_kw={"width_ratios": ratios}
+    )
+    for row, (left, *places) in zip(rows, grid, strict=True):
+        left.set_axis_off()
+        left.text(0.95, 0.5, row.title, ha="right", va="center", **TEXT)
+        for axes in places:
+            axes.set_axis_off()
+        for axes, tile in zip(places, row.tiles, strict=False):
+            show(axes, *tile)
+    if separate_first:
+        _rule_after(figure, grid)
+    return figure
+
+
+def _rule_after(figure: Figure, grid: Any) -> None:
+    """Draw a thin vertical line between the first and second column of tiles."""
+    with canvas_of(figure) as canvas:
+        canvas.draw()
+    if grid.shape[1] < 3:
+        return
+    first, second = grid[0, 1].get_position(), grid[0, 2].get_position()
+    x = (first.x1 + second.x0) / 2
+    low, high = grid[-1, 1].get_position().y0, grid[0, 1].get_position().y1
+    line = Rectangle((x, low), 0, high - low, transform=figure.transFigure)
+    line.set(edgecolor="#999999", linewidth=1)
+    figure.add_artist(line)
+
+
+def slice_grid(slices: Any, *, filters: Sequence[int], channels: int, title: str = "") -> Figure:
+    """Middle-layer filters: a row for each filter, its first `channels` inputs in gray."""
+    rows = [
+        Row(f"filter {index}", [Tile(tile) for tile in np.asarray(slices[index])[:channels]])
+        for index in filters
+    ]
+    return montage(rows, title=title, tile_size=0.45)

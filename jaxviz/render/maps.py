@@ -1,0 +1,119 @@
+"""Maps that lie on pictures: activations, and what hiding a part did."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .._typing import Array
+from .figure import TEXT, blank, show
+
+SIGNED = "PuOr_r"
+SEQUENTIAL = LinearSegmentedColormap.from_list("orange", ["#8c8c8c", "#f5a04c", "#ff7a00"])
+Extent = tuple[float, float, float, float]
+
+
+def map_extent(field: Any, shape: tuple[int, ...]) -> Extent:
+    """Where a map lies on its image: each unit's cell is centered on its receptive field."""
+    spans = []
+    for axis in (0, 1):
+        center = field.offset[axis] + (field.size[axis] - 1) / 2
+        start = center - field.stride[axis] / 2
+        spans.append((start, start + field.stride[axis] * shape[axis]))
+    (top, bottom), (left, right) = spans
+    return left, right, bottom, top
+
+
+def overlays(
+    pictures: Sequence[Any] | Array,
+    maps: Sequence[Any] | Array,
+    captions: Sequence[str],
+    extents: Sequence[Extent],
+    *,
+    columns: int,
+    title: str = "",
+    unit: str = "activation",
+) -> Figure:
+    """Pictures in gray, each under its map, more orange where the map is larger.
+
+    `maps` holds (height, width) arrays, or None for a picture to show as it is; `extents` says
+    where each lies on its picture, as (left, right, bottom, top) in pixels. All maps share one
+    scale, from zero to the largest.
+    """
+    largest = max((float(np.max(one)) for one in maps if one is not None), default=0)
+    norm = Normalize(0, largest or 1.0)
+    rows = -(-len(maps) // columns)
+    figure = blank(columns * 1.6 + 0.8, rows * 1.8 + 0.4, title)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, pixels, one, caption, extent in zip(
+        grid.flat, pictures, maps, captions, extents, strict=False
+    ):
+        if one is None:
+            show(axes, pixels, caption)
+            continue
+        show(axes, _gray(pixels), caption)
+        values = np.asarray(one, np.float64)
+        axes.imshow(
+            values, cmap=SEQUENTIAL, norm=norm, extent=extent, interpolation="nearest",
+            alpha=0.9 * np.sqrt(np.clip(norm(values).filled(), 0, 1)),
+        )  # fmt: skip
+        height, width = pixels.shape[:2]
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    _color_bar(figure, grid, SEQUENTIAL, norm, unit)
+    return figure
+
+
+def _gray(pixels: Any) -> Any:
+    """A picture as faint gray, for something colored to lie on."""
+    luminance = np.asarray(pixels, np.float64) @ (0.299, 0.587, 0.114) / 255
+    return 0.15 + 0.7 * luminance
+
+
+def _color_bar(figure: Figure, axes: Any, cmap: str | Colormap, norm: Normalize, unit: str) -> None:
+    places = list(np.ravel(axes))
+    bar = figure.colorbar(ScalarMappable(norm, cmap), ax=places, shrink=0.85, pad=0.02, aspect=30)
+    bar.set_label(unit, **TEXT)
+    bar.ax.tick_params(labelsize=7, colors="#333333")
+    bar.outline.set_visible(False)
+
+
+class Heatmap(NamedTuple):
+    """One occlusion result to draw: picture, signed heatmap, caption, and the window's size."""
+
+    pixels: Any
+    heatmap: Any
+    caption: str
+    window: tuple[int, int]
+
+
+def heatmap_rows(
+    maps: Sequence[Heatmap], *, unit: str, title: str = "", least_scale: float = 0
+) -> Figure:
+    """For each picture: itself with the window drawn in, the heatmap on it, and what mattered.
+
+    The scale of each row is its own and symmetric about zero, but reaches at least to
+    `least_scale`, so that what is next to nothing looks so; its color bar is in score units.
+    """
+    figure = blank(7.6, len(maps) * 2.35 + 0.4, title)
+    grid = figure.subplots(len(maps), 3, squeeze=False)
+    for (left, middle, right), one in zip(grid, maps, strict=True):
+        values = np.asarray(one.heatmap, np.float64)
+        limit = max(float(np.abs(values).max()), least_scale) or 1.0
+        norm = TwoSlopeNorm(0, -limit, limit)
+        show(left, one.pixels, one.caption)
+        rows, cols = one.window
+        box = Rectangle((6, 6), cols, rows, facecolor="#808080", edgecolor="white", linewidth=1.5)
+        left.add_patch(box)
+        show(middle, _gray(one.pixels), "what hiding did")
+        middle.imshow(values, cmap=SIGNED, norm=norm, alpha=0.65, interpolation="nearest")
+        brightest = max(float(values.max()), least_scale) or 1.0
+        weight = 0.12 + 0.88 * np.clip(values / brightest, 0, 1)
+        show(right, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
+        _color_bar(figure, [left, middle, right], SIGNED, norm, unit)
+    return figure
