@@ -121,7 +121,7 @@ def finish(workers):
     for worker in workers:
         said = worker.communicate()[1]
         if worker.returncode != 0:
-            for other in workers:
+            for other in set(workers) - {worker}:
                 other.kill()
                 other.communicate()
         assert worker.returncode == 0, said

@@ -21,7 +21,7 @@ from ..files import (
 from ..images import Skipped
 from .processes import Part
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Saved(NamedTuple):

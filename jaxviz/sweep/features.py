@@ -95,7 +95,8 @@ def features(
         return state, values.reshape(len(values), -1).astype(jnp.float32)
 
     shape = jax.eval_shape(lambda *a: step(None, *a)[1], params, example, None).shape
-    task = Task(np.zeros(0), step, lambda a, b: a)
+    # Nothing is kept but the rows; an empty array as state makes jaxlib 0.11 crash.
+    task = Task(np.zeros(()), step, lambda a, b: a)
     said = identity(KIND, pictures, params, {"layer": layer, "batch size": batch_size})
     checkpoint = Checkpoint(folder, said, part)
     with _RowFile(_rows_path(folder, part.process, part.processes), shape[1]) as rows:
