@@ -186,6 +186,14 @@ def test_going_on_with_other_weights_is_refused(tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["jaxviz.sweep.identity.__version__", "jax.__version__"])
+def test_going_on_with_other_software_is_refused(tmp_path, monkeypatch, name):
+    begin(tmp_path / "out")
+    monkeypatch.setattr(name, "0.0.1")
+    with pytest.raises(InputError, match=f"another version of {name.split('.')[0]} .*now 0.0.1"):
+        top(sweep.ArrayPictures(pixels(NUMBER)), folder=tmp_path / "out")
+
+
 def test_a_folder_of_someone_else_is_not_touched(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="not made by jaxviz"):

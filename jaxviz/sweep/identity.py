@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .. import __version__
 from .pictures import PictureSet
 
 
@@ -21,6 +22,7 @@ def identity(
         "list of pictures": pictures.identity(),
         "weights": weights_hash(params),
         "option": dict(options),
+        "version of jaxviz": __version__,
         "version of jax": jax.__version__,
         "device": device.device_kind,
     }
