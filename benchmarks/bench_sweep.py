@@ -24,7 +24,7 @@ from turns import Timed
 import jaxviz
 from jaxviz import sweep
 from jaxviz._ahead import ahead
-from jaxviz.images import find_pictures, read_picture
+from jaxviz.folders import find_pictures, read_picture
 
 PICTURES = Path(__file__).parents[1] / "examples" / "images"
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")

@@ -14,7 +14,7 @@ import turns
 
 import jaxviz
 from jaxviz._compilation import compiler_options
-from jaxviz.images import find_pictures, load_pictures
+from jaxviz.folders import find_pictures, load_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (

@@ -13,7 +13,7 @@ import numpy as np
 
 import jaxviz
 from jaxviz import render
-from jaxviz.images import find_pictures, load_pictures
+from jaxviz.folders import find_pictures, load_pictures
 
 QUERIES = ("kitten", "kingfisher", "pig")
 

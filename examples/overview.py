@@ -15,7 +15,7 @@ import numpy as np
 
 import jaxviz
 from jaxviz import render
-from jaxviz.images import find_pictures, load_pictures
+from jaxviz.folders import find_pictures, load_pictures
 from jaxviz.patches import crop
 
 PICTURES = Path(__file__).parent / "images"

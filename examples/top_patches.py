@@ -14,7 +14,8 @@ import numpy as np
 
 import jaxviz
 from jaxviz import render
-from jaxviz.images import batches, find_pictures, load_pictures
+from jaxviz.folders import find_pictures, load_pictures
+from jaxviz.images import batches
 from jaxviz.patches import crop
 
 LAYER, ROWS, K = "conv2", 6, 7

@@ -69,14 +69,15 @@ def claim_file(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file")
-    if path.exists() and not _is_ours(path):
+    if path.exists() and not is_ours(path):
         raise InputError(f"{path}: exists and was not made by jaxviz; name another file")
     if any(parent.exists() and not parent.is_dir() for parent in path.parents):
         raise InputError(f"{path}: a part of this path is a file, not a folder")
     return path
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a file carries our mark."""
     try:
         if path.suffix == ".npz":
             return "jaxviz.npy" in zipfile.ZipFile(path).namelist()

@@ -7,21 +7,19 @@ own coordinates it refers to the upright picture, after its EXIF orientation was
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ._ahead import ahead
 from ._checks import InputError
 from ._typing import Fitted, Pixels
 
 Source: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray"
 
 MAX_PIXELS = 2**27  # 134 million: what one picture may decode to, 400 MB of RGB
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 
 
 class Placement(NamedTuple):
@@ -132,7 +130,8 @@ def decode(source: Source) -> Pixels:
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
+        other = "no ordinary file" if path.exists() else "no such file"
+        raise InputError(f"{path}: {'is a folder' if path.is_dir() else other}")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
 
@@ -187,80 +186,6 @@ def preprocess(sources: Iterable[Source], preprocessing: Preprocessing) -> np.nd
     if not fitted:
         raise InputError("pictures: expected at least one, got none")
     return preprocessing.normalize(np.stack(fitted))
-
-
-def find_pictures(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """List the pictures in folders (recursively, by suffix, sorted) and single files (as given)."""
-    found: list[Path] = []
-    for place in map(Path, places):
-        if place.is_dir():
-            files = (file for file in sorted(place.rglob("*")) if file.is_file())
-            inside = [file for file in files if file.suffix.lower() in SUFFIXES]
-            if not inside:
-                raise InputError(f"{place}: no pictures in this folder")
-            found += inside
-        elif place.exists():
-            found.append(place)
-        else:
-            raise InputError(f"{place}: no such file or folder")
-    return found
-
-
-class Skipped(NamedTuple):
-    """A picture that was left out, and why."""
-
-    path: str
-    reason: str
-
-
-class FittedPicture(NamedTuple):
-    """A picture as the network gets it, uint8 (crop, crop, 3), and where that lies in it."""
-
-    pixels: Pixels
-    placement: Placement
-
-
-def read_picture(path: Path, preprocessing: Preprocessing) -> FittedPicture | Skipped:
-    """Read and fit one picture; an unreadable one comes back as the reason why."""
-    try:
-        pixels = decode(path)
-    except InputError as error:
-        return Skipped(str(path), str(error).removeprefix(f"{path}: "))
-    return FittedPicture(preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2]))
-
-
-class Loaded(NamedTuple):
-    """Pictures that were read: fitted uint8 (n, crop, crop, 3), their paths and placements."""
-
-    pixels: np.ndarray
-    paths: list[Path]
-    placements: list[Placement]
-    skipped: list[Skipped]
-
-
-def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> Loaded:
-    """Read and fit pictures in threads, in order; unreadable ones are listed, not fatal."""
-    fitted: list[tuple[Path, FittedPicture]] = []
-    skipped: list[Skipped] = []
-    for path, one in ahead(lambda path: (path, read_picture(path, preprocessing)), paths):
-        if isinstance(one, Skipped):
-            skipped.append(one)
-        else:
-            fitted.append((path, one))
-    if not fitted:
-        raise unreadable(skipped)
-    return Loaded(
-        np.stack([one.pixels for _, one in fitted]),
-        [path for path, _ in fitted],
-        [one.placement for _, one in fitted],
-        skipped,
-    )
-
-
-def unreadable(skipped: Sequence[Skipped]) -> InputError:
-    """The error to raise when not one picture could be read."""
-    reasons = "; ".join(f"{path} ({reason})" for path, reason in skipped[:3])
-    return InputError(f"pictures: none could be read: {reasons or 'none given'}")
 
 
 def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ FLOORS = {
     "_host_search": 1,
     "_devices": 1, "images": 1, "files": 1, "scores": 1, "tracing": 1,
     "filters": 2, "activations": 2, "neighbors": 2, "patches": 2, "occlusion": 2,
-    "embedding": 2,
+    "embedding": 2, "folders": 2,
     "networks": 2,
     "render": 3, "sweep": 3, "porting": 3,
     "report": 4,

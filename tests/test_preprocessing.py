@@ -8,7 +8,7 @@ from PIL import Image
 from test_images import CAFFE, TORCHVISION, pixels_of, preprocessings, refusal, scene
 
 import jaxviz
-from jaxviz.images import SUFFIXES, Preprocessing, batches, decode, find_pictures, load_pictures
+from jaxviz.images import Preprocessing, batches, decode
 from jaxviz.images import preprocess as preprocess_list
 
 sides = st.integers(20, 900)
@@ -126,63 +126,6 @@ def test_a_list_is_asked_for_where_one_picture_is_given(squeezenet, unchecked):
             squeezenet.preprocess(one)
     with pytest.raises(jaxviz.InputError, match="at least one"):
         preprocess_list([], TORCHVISION)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for i, name in enumerate(["b/2.png", "a/1.PNG", "a/deep/er/3.jpeg", "z.webp"]):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(scene(seed=10 * i)).save(file)
-    (tmp_path / "notes.txt").write_text("no picture")
-    (tmp_path / "a" / "folder.png").mkdir()
-    return tmp_path
-
-
-def test_pictures_are_found_in_all_folders_and_sorted(folder):
-    found = find_pictures([folder])
-    names = [path.relative_to(folder).as_posix() for path in found]
-    assert names == ["a/1.PNG", "a/deep/er/3.jpeg", "b/2.png", "z.webp"]
-    assert all(path.suffix.lower() in SUFFIXES for path in found)
-
-
-def test_places_keep_the_order_they_were_given_in(folder):
-    single = folder / "notes.txt"  # named outright, so its suffix does not matter
-    assert find_pictures([folder / "b", single, folder / "a" / "deep"]) == [
-        folder / "b" / "2.png",
-        single,
-        folder / "a" / "deep" / "er" / "3.jpeg",
-    ]
-
-
-def test_a_place_without_pictures_is_refused_by_name(folder):
-    for name, reason in {"a/folder.png": "no pictures", "absent": "no such"}.items():
-        with pytest.raises(jaxviz.InputError, match=reason) as caught:
-            find_pictures([folder, folder / name])
-        assert str(folder / name) in str(caught.value)
-
-
-def test_loading_keeps_the_order_and_lists_what_it_skips(folder):
-    (folder / "b" / "1.png").write_bytes(b"")
-    (folder / "b" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing of use")
-    paths = find_pictures([folder])[::-1]
-    loaded = load_pictures(paths, TORCHVISION)
-    bad = [folder / "b" / "3.png", folder / "b" / "1.png"]
-    assert [one.path for one in loaded.skipped] == [str(path) for path in bad]
-    assert all(one.reason and one.path not in one.reason for one in loaded.skipped)
-    assert loaded.paths == [path for path in paths if path not in bad]
-    for path, pixels, placement in zip(loaded.paths, loaded.pixels, loaded.placements, strict=True):
-        whole = decode(path)
-        np.testing.assert_array_equal(pixels, TORCHVISION.fit(whole))
-        assert placement == TORCHVISION.placement(*whole.shape[:2])
-
-
-def test_loading_nothing_readable_is_refused_with_the_reasons(tmp_path):
-    (tmp_path / "bad.png").write_bytes(b"")
-    with pytest.raises(jaxviz.InputError, match=r"bad\.png.*empty"):
-        load_pictures([tmp_path / "bad.png"], TORCHVISION)
-    with pytest.raises(jaxviz.InputError, match="none given"):
-        load_pictures([], TORCHVISION)
 
 
 @given(st.integers(1, 30), st.integers(1, 12))

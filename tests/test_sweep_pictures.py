@@ -9,7 +9,7 @@ from PIL import Image
 from sweeping import SMALL, StopError, arrays, assert_same, interrupted, top
 
 from jaxviz import InputError, sweep
-from jaxviz.images import Skipped
+from jaxviz.folders import Skipped
 
 READABLE = {"gray.jpg": "L", "cmyk.jpg": "CMYK", "palette.png": "P", "alpha.png": "RGBA"}
 UNREADABLE = {
@@ -84,14 +84,6 @@ def test_a_folder_without_one_readable_picture_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("no")
     with pytest.raises(InputError, match=r"none could be read.*a\.png"):
         top(sweep.folder_pictures(tmp_path, SMALL))
-
-
-def test_results_inside_the_folder_are_no_pictures(tmp_path):
-    (tmp_path / "out").mkdir()
-    for name in ("a.png", "out/b.png"):
-        Image.new("RGB", (20, 20)).save(tmp_path / name)
-    found = sweep.folder_pictures(tmp_path, SMALL, without=tmp_path / "out")
-    assert [path.name for path in found.paths] == ["a.png"]
 
 
 def test_a_changed_file_changes_the_set(mixed, tmp_path):

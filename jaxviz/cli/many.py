@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def features_of(
-    model: "Network", folder: Path, layer: str | None, *, batch_size: int | None, output: Path
+    model: "Network", folder: Path, layer: str | None, *, batch_size: int | None
 ) -> Iterator[tuple["Features", "PictureSet | None"]]:
     """Features that lie in `folder`, or that are made of its pictures and go again."""
     from .. import sweep
@@ -49,7 +49,7 @@ def features_of(
         yield sweep.load_features(folder), None
         return
     name = layer or model.spec.feature_layer
-    pictures = open_pictures(folder, model.spec.preprocessing, output)
+    pictures = open_pictures(folder, model.spec.preprocessing)
     with tempfile.TemporaryDirectory() as temporary:
         with counter(f"{name} features") as progress:
             made = sweep.features(
@@ -119,7 +119,7 @@ def neighbors(
 
     model = load_for(network, weights, output, save_arrays)
     if sweep.is_features(folder) or sweep.is_packed(folder):
-        with features_of(model, folder, layer, batch_size=batch_size, output=output) as (made, own):
+        with features_of(model, folder, layer, batch_size=batch_size) as (made, own):
             total = len(made.paths)
             queries = [i * total // min(rows, total) for i in range(min(rows, total))]
             exhibit = folders.feature_neighbors(model, made, top=top, queries=queries, pictures=own)
@@ -163,7 +163,7 @@ def map(  # noqa: A001
     from ..report.maps import map_exhibit
 
     model = load_for(network, weights, output, save_arrays)
-    with features_of(model, folder, layer, batch_size=batch_size, output=output) as (made, source):
+    with features_of(model, folder, layer, batch_size=batch_size) as (made, source):
         facts = []
         if method == "pca":
             found = principal_components(made.vectors, k=2)

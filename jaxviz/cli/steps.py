@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .options import USUAL
 
 if TYPE_CHECKING:
-    from ..images import Loaded
+    from ..folders import Loaded
     from ..networks.registry import Network
     from ..report.exhibit import Exhibit, Picture
 
@@ -54,7 +54,7 @@ def read_picture(model: "Network", path: Path) -> "Picture":
 
 def read_pictures(model: "Network", folder: Path) -> "Loaded":
     """Read a folder's pictures and say which were skipped."""
-    from ..images import find_pictures, load_pictures
+    from ..folders import find_pictures, load_pictures
 
     paths = find_pictures([folder])
     loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from ..sweep import PictureSet
 
 
-def open_pictures(folder: Path, preprocessing: "Preprocessing", output: Path) -> "PictureSet":
-    """A folder of pictures or a packed one; what lies in `output` does not count."""
+def open_pictures(folder: Path, preprocessing: "Preprocessing") -> "PictureSet":
+    """A folder of pictures or a packed one."""
     from .. import sweep
 
     if sweep.is_packed(folder):
         return sweep.open_packed(folder, preprocessing)
-    return sweep.folder_pictures(folder, preprocessing, without=output)
+    return sweep.folder_pictures(folder, preprocessing)
 
 
 def patches(
@@ -100,7 +100,7 @@ def patches(
     if restart:
         sweep.restart(output)
     batch_size = devices.batch_size(batch_size)
-    pictures = open_pictures(folder, model.spec.preprocessing, output)
+    pictures = open_pictures(folder, model.spec.preprocessing)
     with counter(", ".join(layers)) as progress:
         swept = sweep.top_patches(
             model.apply, model.params, pictures, prepare=model.spec.preprocessing.normalize,
@@ -182,7 +182,7 @@ def features(
     if restart:
         sweep.restart(output)
     batch_size = devices.batch_size(batch_size)
-    pictures = open_pictures(folder, model.spec.preprocessing, output)
+    pictures = open_pictures(folder, model.spec.preprocessing)
     options = {"folder": str(folder), "layer": name, "batch_size": batch_size}
     with counter(f"{name} features") as progress:
         made = sweep.features(
@@ -216,7 +216,7 @@ def pack(
     preprocessing = load(network).spec.preprocessing
     if restart:
         sweep.restart(output)
-    pictures = sweep.folder_pictures(folder, preprocessing, without=output)
+    pictures = sweep.folder_pictures(folder, preprocessing)
     with counter("packing") as progress:
         packed = sweep.pack(pictures, folder=output, preprocessing=preprocessing, progress=progress)
     report_skipped(list(packed.skipped.values()))

@@ -10,7 +10,8 @@ from .. import render
 from .._ahead import ahead
 from .._checks import InputError, count
 from ..activations import features
-from ..images import FittedPicture, Loaded, Skipped, batches, read_picture
+from ..folders import FittedPicture, Loaded, Skipped, read_picture
+from ..images import batches
 from ..neighbors import Neighbors, label_agreement, nearest_neighbors
 from ..networks.registry import Network
 from ..patches import TopPatches, top_patches

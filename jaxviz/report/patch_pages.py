@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from .. import render
 from .._ahead import ahead
 from .._checks import channels
-from ..images import FittedPicture
+from ..folders import FittedPicture
 from ..networks.registry import Network
 from ..patches import TopPatches, crop
 from ..tracing import receptive_field

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .. import render
 from ..files import claim_folder, write_manifest, write_whole
-from ..images import Loaded, Skipped, find_pictures, load_pictures
+from ..folders import Loaded, Skipped, find_pictures, load_pictures
 from ..networks.registry import Network
 from . import folders, single
 from .exhibit import Exhibit, Picture, provenance

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _devices as devices
 from .._ahead import ahead
-from ..images import Skipped, unreadable
+from ..folders import Skipped, unreadable
 from ..patches import NO_IMAGE
 from ..tracing.rewriting import suited
 from .checkpoint import Checkpoint, Saved

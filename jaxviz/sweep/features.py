@@ -20,7 +20,7 @@ from ..files import (
     write_manifest,
     write_whole,
 )
-from ..images import Skipped
+from ..folders import Skipped
 from .checkpoint import Checkpoint, Saved
 from .engine import Progress, Task, merged, sweep
 from .identity import identity

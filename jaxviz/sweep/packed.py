@@ -27,7 +27,8 @@ from ..files import (
     write_manifest,
     write_whole,
 )
-from ..images import FittedPicture, Placement, Preprocessing, Skipped, read_picture, unreadable
+from ..folders import FittedPicture, Skipped, read_picture, unreadable
+from ..images import Placement, Preprocessing
 from .engine import Progress
 from .pictures import FolderPictures
 

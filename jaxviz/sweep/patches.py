@@ -13,7 +13,7 @@ from .. import _devices as devices
 from .. import patches
 from .._checks import count, known_layers
 from .._typing import Apply, Params
-from ..images import Skipped
+from ..folders import Skipped
 from ..patches import TopPatches
 from .checkpoint import Checkpoint
 from .engine import Progress, Task, merged, sweep

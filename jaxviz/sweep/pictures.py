@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from .._checks import InputError
-from ..images import FittedPicture, Placement, Preprocessing, Skipped, find_pictures, read_picture
+from ..folders import FittedPicture, Skipped, find_pictures, read_picture
+from ..images import Placement, Preprocessing
 
 
 @runtime_checkable
@@ -134,18 +135,6 @@ class ArrayPictures:
         return found.hexdigest()
 
 
-def folder_pictures(
-    folder: str | os.PathLike[str],
-    preprocessing: Preprocessing,
-    *,
-    without: str | os.PathLike[str] | None = None,
-) -> FolderPictures:
-    """All pictures of a folder, recursively, in sorted order.
-
-    `without` names a folder inside it to leave out, such as the one that results go to.
-    """
-    paths = find_pictures([folder])
-    if without is not None and Path(without).resolve().is_relative_to(Path(folder).resolve()):
-        inside = Path(folder) / Path(without).resolve().relative_to(Path(folder).resolve())
-        paths = [path for path in paths if inside not in path.parents]
-    return FolderPictures(paths, preprocessing, root=Path(folder))
+def folder_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) -> FolderPictures:
+    """All pictures of a folder, recursively, in sorted order; what jaxviz wrote does not count."""
+    return FolderPictures(find_pictures([folder]), preprocessing, root=Path(folder))
