@@ -49,7 +49,8 @@ def shown(network: Network, pixels: np.ndarray) -> Any:
 
 
 def short(name: str, length: int = 16) -> str:
-    """A name cut to fit under a small picture."""
+    """A name cut to fit on a line under a small picture."""
+    name = " ".join(name.split())
     return name if len(name) <= length else name[: length - 1] + "…"
 
 

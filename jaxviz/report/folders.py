@@ -185,6 +185,7 @@ def _neighbor_row(
         frame = None
         if labels:
             frame = "#e66101" if labels[index] == labels[query] else "#b8b8b8"
+        distance = round(float(distance), 6)  # of the same picture it is 0 but for round-off
         caption = f"{short(paths[index].stem)}\n{number(distance)}"
         tiles.append(render.Tile(pixels[index], caption, frame))
     return render.Row(search.name.replace(", ", "\n"), tiles)
