@@ -134,6 +134,25 @@ def test_version(command):
     assert command("--version") == (0, f"jaxviz {jaxviz.__version__}\n", "")
 
 
+@pytest.mark.parametrize("group", [(), ("weights",)])
+def test_without_a_command_help_is_shown(command, group):
+    code, out, err = command(*group)
+    assert code == 2
+    assert "Usage: jaxviz" in out + err
+    assert "jaxviz: " not in err
+
+
+def test_an_interruption_says_how_to_go_on(command, folder, monkeypatch, tmp_path):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxviz.sweep.top_patches", interrupted)
+    code, _, err = command("patches", folder, "-o", tmp_path / "out")
+    assert code == 130
+    assert err.startswith("jaxviz: interrupted; ")
+    assert err.count("\n") == 1
+
+
 @pytest.fixture
 def spoiled(tmp_path, picture):
     """Files to stumble over."""
@@ -190,6 +209,13 @@ MISTAKES = {  # a part of the message: the command, with P a picture, F a folder
     "broken.safetensors: not a valid": "occlude P --weights T/broken.safetensors",
     "absent.safetensors: no such": "filters --weights T/absent.safetensors",
     "jaxviz: weights: ": "filters --weights F",
+    "no such command 'show'; see jaxviz --help": "show P",
+    "missing argument 'folder'; see jaxviz patches --help": "patches",
+    "--layers": "activations P --layers conv5",
+    "for '--top'": "patches F --top 0",
+    "for '--rows'": "patches F --rows many",
+    "'umap'": "map F --method umap",
+    "unexpected extra argument": "features F P",
 }
 
 

@@ -1,7 +1,7 @@
 """The command line. Options mean the same everywhere; what they cost is imported when used."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,27 +30,37 @@ for command in (tour, filters, activations, occlude, neighbors, patches, feature
 app.command()(many.map)
 
 
+_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
+_Mistake: Any = typer.BadParameter.__base__  # of usage, for which typer has no public name
+
+
 def main() -> None:
     """Run the command line: a user's mistake is one line on standard error and exit code 2."""
     try:
-        app(prog_name="jaxviz")
+        code = app(prog_name="jaxviz", standalone_mode=False)
+    except _Mistake as error:
+        if said := error.format_message():  # nothing where help was shown
+            name = error.ctx.command_path if error.ctx else "jaxviz"
+            said = f"{said[0].lower()}{said[1:].rstrip('.')}"
+            print(f"jaxviz: {said}; see {name} --help", file=sys.stderr)
+        code = 2
     except ValueError as error:
         from .._checks import InputError
 
         if not isinstance(error, InputError):
             raise
         print(f"jaxviz: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        code = 2
     except OSError as error:  # what the file system refuses: a name too long, no permission
         print(f"jaxviz: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
+        code = 2
+    if code == _INTERRUPTED:
         print(
             "jaxviz: interrupted; nothing was written half; the same command goes on with a sweep "
             "or a download",
             file=sys.stderr,
         )
-        raise SystemExit(130) from None
+    raise SystemExit(code)
 
 
 def _version(asked: bool) -> bool:
