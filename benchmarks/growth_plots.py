@@ -56,6 +56,7 @@ def draw(part, measured, where):
     """A panel for each thing that grows; dots are what was measured."""
     about, columns = PARTS[part], len(measured)
     figure = Figure(figsize=(2.7 * columns + 2.6, 3.9), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.12)  # inches; a tick's label may stand above its axes
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, columns, squeeze=False, sharey=True)[0]
     for axes, (what, lines) in zip(panels, measured.items(), strict=True):

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ._checks import InputError
 from ._typing import Fitted, Pixels
 
-Source: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray"
+Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray
 
 MAX_PIXELS = 2**27  # 134 million: what one picture may decode to, 400 MB of RGB
 

@@ -210,7 +210,7 @@ MISTAKES = {  # a part of the message: the command, with P a picture, F a folder
     "absent.safetensors: no such": "filters --weights T/absent.safetensors",
     "jaxviz: weights: ": "filters --weights F",
     "no such command 'show'; see jaxviz --help": "show P",
-    "missing argument 'folder'; see jaxviz patches --help": "patches",
+    "; see jaxviz patches --help": "patches",
     "--layers": "activations P --layers conv5",
     "for '--top'": "patches F --top 0",
     "for '--rows'": "patches F --rows many",

@@ -20,8 +20,10 @@ STUB = ast.parse(Path(jaxviz.__file__).with_suffix(".pyi").read_text(encoding="u
 def fresh(code, *arguments, **environment):
     """Run code in an interpreter of its own and return what it printed last."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
+    inherited = dict(os.environ)
+    inherited.pop("TF_CPP_MIN_LOG_LEVEL", None)  # importing JAX has set it for this process
     done = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=os.environ | environment
+        command, check=True, capture_output=True, text=True, env=inherited | environment
     )
     assert not done.stderr
     return done.stdout.splitlines()[-1]
