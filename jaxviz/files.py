@@ -11,7 +11,7 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes | mem
     `data` may come in pieces, for files that are larger than memory.
     """
     path = Path(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -46,9 +46,16 @@ def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes | mem
             with contextlib.suppress(FileNotFoundError):
                 Path(name).unlink()
             raise
+    return path
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system refuses, a full disk for one, into an `InputError` that names `path`."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
-    return path
 
 
 def remove_remains(folder: Path, *names: str) -> None:

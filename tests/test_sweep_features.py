@@ -1,6 +1,8 @@
 """Features on disk are those in memory, however often the sweep was interrupted."""
 
+import contextlib
 import json
+import resource
 import subprocess
 
 import jax
@@ -104,6 +106,35 @@ def test_after_restart_another_sweep_may_use_the_folder(tmp_path, undisturbed):
     sweep.restart(tmp_path / "out")
     other = vectors(sweep.ArrayPictures(pixels(NUMBER, seed=2)), folder=tmp_path / "out")
     assert (other.vectors != sweep.load_features(undisturbed).vectors).any()
+
+
+@contextlib.contextmanager
+def full_disk():
+    """As if the disk were full as soon as a file holds 300,000 bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path, undisturbed):
+    seen = []
+
+    def go_on():
+        vectors(
+            sweep.ArrayPictures(pixels(NUMBER)), folder=tmp_path / "out",
+            save_every=3, progress=lambda done, total: seen.append(done),
+        )  # fmt: skip
+
+    message = r"00001\.npy: cannot be written \(File too large\)$"
+    with full_disk(), pytest.raises(InputError, match=message):
+        go_on()
+    seen.clear()
+    go_on()
+    assert seen[0] > 20
+    assert_same_files(tmp_path / "out", undisturbed)
 
 
 @pytest.mark.parametrize("unfinished", [True, False])

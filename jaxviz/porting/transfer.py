@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from .. import __version__
 from .._checks import InputError
-from ..files import write_whole
+from ..files import write_whole, writing
 
 Progress = Callable[[int, int | None], None]
 
@@ -146,15 +146,12 @@ def _append(
 ) -> None:
     kept = part.size()
     progress(kept, total)
-    try:
-        with part.path.open("ab") as file:
-            for piece in _pieces(answer):
-                kept += len(piece)
-                _check_size(address, kept, most_bytes, part)
-                file.write(piece)
-                progress(kept, total)
-    except OSError as error:
-        raise InputError(f"{part.path}: cannot be written ({error.strerror or error})") from None
+    with writing(part.path), part.path.open("ab") as file:
+        for piece in _pieces(answer):
+            kept += len(piece)
+            _check_size(address, kept, most_bytes, part)
+            file.write(piece)
+            progress(kept, total)
     if not kept:
         raise Interrupted("sent nothing", final=True)
     if total is None:

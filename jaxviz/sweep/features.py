@@ -19,6 +19,7 @@ from ..files import (
     read_manifest,
     write_manifest,
     write_whole,
+    writing,
 )
 from ..folders import Skipped
 from .checkpoint import Checkpoint, Saved
@@ -155,7 +156,8 @@ class _RowFile:
 
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with writing(self._path):
+                self._file.close()
 
     def truncate(self, number: int) -> None:
         """Open the file, new if `number` is 0, with its first `number` rows."""
@@ -163,24 +165,27 @@ class _RowFile:
         size = len(header) + number * self._dim * 4
         if number and (not self._path.is_file() or self._path.stat().st_size < size):
             raise InputError(f"{self._path}: rows are missing that were saved; restart")
-        self._file = self._path.open("r+b" if number else "w+b")
-        self._file.write(header)
-        self._file.truncate(size)
-        self._file.seek(size)
+        with writing(self._path):
+            self._file = self._path.open("r+b" if number else "w+b")
+            self._file.write(header)
+            self._file.truncate(size)
+            self._file.seek(size)
         self._number = number
 
     def append(self, rows: np.ndarray) -> None:
         """Write rows (n, dim) after those before."""
-        self._file.write(np.ascontiguousarray(rows, "<f4").data)
+        with writing(self._path):
+            self._file.write(np.ascontiguousarray(rows, "<f4").data)
         self._number += len(rows)
 
     def sync(self) -> int:
         """Bring all rows to the disk, say in the header how many there are, and return it."""
-        self._file.seek(0)
-        self._file.write(array_header((self._number, self._dim), np.float32))
-        self._file.seek(0, os.SEEK_END)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing(self._path):
+            self._file.seek(0)
+            self._file.write(array_header((self._number, self._dim), np.float32))
+            self._file.seek(0, os.SEEK_END)
+            self._file.flush()
+            os.fsync(self._file.fileno())
         return self._number
 
 
