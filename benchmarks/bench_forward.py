@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from peers.layers import ALEXNET_CONVOLUTIONS, SQUEEZENET, shipped_kernels
 
-from jaxviz._compilation import compiled
+from jaxviz.cpu.compilation import compiled
 
 
 @pytest.mark.parametrize("batch", [1, 32])

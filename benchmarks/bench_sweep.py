@@ -23,8 +23,8 @@ from turns import Timed
 
 import jaxviz
 from jaxviz import sweep
-from jaxviz._ahead import ahead
-from jaxviz.folders import find_pictures, read_picture
+from jaxviz._prefetch import prefetch
+from jaxviz.pictures.folders import find_pictures, read_picture
 
 PICTURES = Path(__file__).parents[1] / "examples" / "images"
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -157,7 +157,7 @@ def bench_sweep(source, sources, load, compare):
 
         def decode():
             preprocessing = network.spec.preprocessing
-            for _ in ahead(lambda path: read_picture(path, preprocessing), given.paths):
+            for _ in prefetch(lambda path: read_picture(path, preprocessing), given.paths):
                 pass
 
         contestants["decoding alone"] = decode
@@ -219,7 +219,7 @@ def _worker(source, given, batch_size=None):
     else:
         pictures = sweep.folder_pictures(given, preprocessing)
     if source == "array":
-        read = ahead(lambda path: read_picture(path, preprocessing).pixels, pictures.paths)
+        read = prefetch(lambda path: read_picture(path, preprocessing).pixels, pictures.paths)
         pictures = sweep.ArrayPictures(np.stack([*read]))
     timed = sweep_jaxviz(network, pictures, batch_size and int(batch_size))
     print(timed.seconds, hashlib.sha256(timed.answer).hexdigest())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxviz
-from jaxviz.images import batches
+from jaxviz.pictures.preprocessing import batches
 
 
 @pytest.mark.parametrize("name", ["alexnet", "squeezenet"])

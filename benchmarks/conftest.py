@@ -13,8 +13,8 @@ import summary
 import turns
 
 import jaxviz
-from jaxviz._compilation import compiler_options
-from jaxviz.folders import find_pictures, load_pictures
+from jaxviz.cpu.compilation import compiler_options
+from jaxviz.pictures.folders import find_pictures, load_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (

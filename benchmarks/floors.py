@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import turns
 
 import jaxviz
-from jaxviz._compilation import compiler_options
-from jaxviz.tracing.planning import multiply_adds
-from jaxviz.tracing.tape import record
+from jaxviz.cpu.compilation import compiler_options
+from jaxviz.incremental.planning import multiply_adds
+from jaxviz.jaxpr.tape import record
 
 # Rows, inner and columns; the tall one is shaped like a convolution of many images.
 PRODUCTS = {"square": (2048, 2048, 2048), "tall": (8192, 2048, 512)}

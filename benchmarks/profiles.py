@@ -26,10 +26,10 @@ from peers.layers import ALEXNET_CONVOLUTIONS, SQUEEZENET, jax_network, shipped_
 from summary import device_name, kept, rounded, save
 
 import jaxviz
-from jaxviz import _devices as devices
-from jaxviz import patches, sweep
-from jaxviz._compilation import compiled
-from jaxviz.tracing.rewriting import suited
+from jaxviz import devices, sweep
+from jaxviz.cpu.compilation import compiled
+from jaxviz.cpu.rewriting import suited
+from jaxviz.techniques import patches
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BATCH, BATCHES = 32, 6  # of a forward pass; how many of its own a sweep takes

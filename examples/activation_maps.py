@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import jaxviz
-from jaxviz import render
+from jaxviz import draw
 
 LAYER, CHANNEL = "conv5", 124
 PEOPLE = ("person/astronaut.png", "person/grace_hopper.jpg", "person/mariachi.jpg")
@@ -29,15 +29,15 @@ def main() -> None:
     field = jaxviz.receptive_field(network.apply, network.params, images.shape[1:], layer=LAYER)
 
     peaks = maps[..., CHANNEL].max(axis=(1, 2))
-    figure = render.overlays(
+    figure = draw.overlays(
         network.spec.preprocessing.denormalize(images),
         maps[..., CHANNEL],
         [f"{path.stem}, up to {peak:.1f}" for path, peak in zip(paths, peaks, strict=True)],
-        [render.map_extent(field, maps.shape[1:3])] * len(paths),
+        [draw.map_extent(field, maps.shape[1:3])] * len(paths),
         columns=3,
         title=f"AlexNet {LAYER}, channel {CHANNEL}",
     )
-    print(render.save_figure(figure, output))
+    print(draw.save_figure(figure, output))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ them: they came out of training on photographs. In a badly trained network most 
 import argparse
 
 import jaxviz
-from jaxviz import render
+from jaxviz import draw
 
 
 def main() -> None:
@@ -21,12 +21,12 @@ def main() -> None:
     kernel = network.kernel("conv1")  # (11, 11, 3, 64)
     tiles = jaxviz.filter_tiles(kernel, scaling="symmetric")  # (64, 11, 11, 3), values 0 to 1
 
-    figure = render.tile_grid(
-        [render.Tile(tile, str(index)) for index, tile in enumerate(tiles)],
+    figure = draw.tile_grid(
+        [draw.Tile(tile, str(index)) for index, tile in enumerate(tiles)],
         columns=16,
         title="AlexNet conv1: its 64 filters, each 11 x 11 pixels; gray is a weight of zero",
     )
-    print(render.save_figure(figure, output))
+    print(draw.save_figure(figure, output))
 
 
 if __name__ == "__main__":

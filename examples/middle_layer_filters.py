@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 
 import jaxviz
-from jaxviz import render
+from jaxviz import draw
 
 
 def main() -> None:
@@ -22,13 +22,13 @@ def main() -> None:
     network = jaxviz.load("alexnet")
     slices = np.asarray(jaxviz.filter_slices(network.kernel("conv2")))  # (192, 64, 5, 5)
 
-    figure = render.slice_grid(
+    figure = draw.slice_grid(
         slices,
         filters=range(8),
         channels=20,
         title="AlexNet conv2: 8 of its 192 filters, 20 of the 64 input channels of each",
     )
-    print(render.save_figure(figure, output))
+    print(draw.save_figure(figure, output))
 
 
 if __name__ == "__main__":

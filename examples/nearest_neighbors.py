@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import jaxviz
-from jaxviz import render
-from jaxviz.folders import find_pictures, load_pictures
+from jaxviz import draw
+from jaxviz.pictures.folders import find_pictures, load_pictures
 
 QUERIES = ("kitten", "kingfisher", "pig")
 
@@ -40,18 +40,18 @@ def main() -> None:
         share = jaxviz.label_agreement(found.indices[:, :1], kinds, kinds)
         print(f"{title}: the nearest picture is of the same kind for {share:.0%}")
         for query in map(names.index, QUERIES):
-            tiles = [render.Tile(loaded.pixels[query], names[query])]
+            tiles = [draw.Tile(loaded.pixels[query], names[query])]
             for i in found.indices[query].tolist():
                 frame = "#e66101" if kinds[i] == kinds[query] else "#b8b8b8"
-                tiles.append(render.Tile(loaded.pixels[i], names[i], frame))
-            rows[query, title] = render.Row(title, tiles)
+                tiles.append(draw.Tile(loaded.pixels[i], names[i], frame))
+            rows[query, title] = draw.Row(title, tiles)
 
-    figure = render.montage(
+    figure = draw.montage(
         [rows[key] for key in sorted(rows)],
         title="Nearest by AlexNet pool5 and by raw pixels (orange frame: the same kind)",
         separate_first=True,
     )
-    print(render.save_figure(figure, output))
+    print(draw.save_figure(figure, output))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import jaxviz
-from jaxviz import render
+from jaxviz import draw
 
 PICTURES = ("bird/macaw.jpg", "dog/german_shepherd.jpg")
 WINDOW, STRIDE = 32, 16
@@ -41,9 +41,9 @@ def main() -> None:
         )
         pixels = network.spec.preprocessing.denormalize(images[0])
         caption = f"{network.label(best)}, {np.exp(result.baseline[0]):.0%}"
-        rows.append(render.Heatmap(pixels, result.heatmap[0], caption, (WINDOW, WINDOW)))
-    figure = render.heatmap_rows(rows, unit="drop of log probability (nats)", title=TITLE)
-    print(render.save_figure(figure, output))
+        rows.append(draw.Heatmap(pixels, result.heatmap[0], caption, (WINDOW, WINDOW)))
+    figure = draw.heatmap_rows(rows, unit="drop of log probability (nats)", title=TITLE)
+    print(draw.save_figure(figure, output))
 
 
 if __name__ == "__main__":

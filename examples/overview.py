@@ -14,9 +14,9 @@ import jax
 import numpy as np
 
 import jaxviz
-from jaxviz import render
-from jaxviz.folders import find_pictures, load_pictures
-from jaxviz.patches import crop
+from jaxviz import draw
+from jaxviz.pictures.folders import find_pictures, load_pictures
+from jaxviz.techniques.patches import crop
 
 PICTURES = Path(__file__).parent / "images"
 COLUMNS = 8
@@ -45,7 +45,7 @@ def main():
     conv5, vectors = np.asarray(maps["conv5"]), maps["pool5"].reshape(len(pixels), -1)
 
     def row(title, tiles):
-        return render.Row(title, [render.Tile(tile) for tile in tiles])
+        return draw.Row(title, [draw.Tile(tile) for tile in tiles])
 
     first = np.asarray(jaxviz.filter_tiles(network.kernel("conv1")))
     middle = np.asarray(jaxviz.filter_slices(network.kernel("conv2")))
@@ -81,7 +81,7 @@ def main():
         row(f"patches for channel {channel}", patches),
         row("occlusion: what mattered", explained),
     ]
-    print(render.save_figure(render.montage(rows, tile_size=1.1), output))
+    print(draw.save_figure(draw.montage(rows, tile_size=1.1), output))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxviz
-from jaxviz import render
-from jaxviz.folders import find_pictures, load_pictures
-from jaxviz.images import batches
-from jaxviz.patches import crop
+from jaxviz import draw
+from jaxviz.pictures.folders import find_pictures, load_pictures
+from jaxviz.pictures.preprocessing import batches
+from jaxviz.techniques.patches import crop
 
 LAYER, ROWS, K = "conv2", 6, 7
 
@@ -38,13 +38,13 @@ def main() -> None:
     for channel in np.argsort(-values[:, -1])[:ROWS]:  # those that all K photographs excite
         places = zip(images[channel], rows[channel], cols[channel], values[channel], strict=True)
         tiles = [
-            render.Tile(crop(pixels[image], field.box(row, col), fill=255), f"{value:.1f}")
+            draw.Tile(crop(pixels[image], field.box(row, col), fill=255), f"{value:.1f}")
             for image, row, col, value in places
         ]
-        rows_shown.append(render.Row(f"channel {channel}", tiles))
+        rows_shown.append(draw.Row(f"channel {channel}", tiles))
     size = f"{field.size[0]} x {field.size[1]}"
-    figure = render.montage(rows_shown, title=f"AlexNet {LAYER}: top patches of {size} pixels")
-    print(render.save_figure(figure, output))
+    figure = draw.montage(rows_shown, title=f"AlexNet {LAYER}: top patches of {size} pixels")
+    print(draw.save_figure(figure, output))
 
 
 if __name__ == "__main__":

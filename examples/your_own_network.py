@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 import jaxviz
-from jaxviz import render
-from jaxviz.images import Preprocessing, preprocess
+from jaxviz import draw
+from jaxviz.pictures.preprocessing import Preprocessing, preprocess
 
 CHANNELS = ("warm colors", "vertical edges", "horizontal edges")
 PREPARE = Preprocessing(resize=128, crop=128, divisor=255, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -50,11 +50,11 @@ def main() -> None:
 
     maps = jaxviz.activation_maps(apply, params, images, layers="filters")["filters"][0]
     field = jaxviz.receptive_field(apply, params, images.shape[1:], layer="filters")
-    above = render.overlays(
+    above = draw.overlays(
         [pixels] * 3,
         [maps[..., channel] for channel in range(3)],
         CHANNELS,
-        [render.map_extent(field, maps.shape)] * 3,
+        [draw.map_extent(field, maps.shape)] * 3,
         columns=3,
         title="A network made by hand: its three channels",
     )
@@ -67,9 +67,9 @@ def main() -> None:
         stride=4,
         fill=0.0,  # normalized units: middle gray
     )
-    heatmap = render.Heatmap(pixels, result.heatmap[0], "how much warm color?", (16, 16))
-    below = render.heatmap_rows([heatmap], unit="drop of the mean activation")
-    Path(output).write_bytes(render.stacked_png([above, below]))
+    heatmap = draw.Heatmap(pixels, result.heatmap[0], "how much warm color?", (16, 16))
+    below = draw.heatmap_rows([heatmap], unit="drop of the mean activation")
+    Path(output).write_bytes(draw.stacked_png([above, below]))
     print(output)
 
 

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._typing import Apply, Params, Score
+
 
 class InputError(ValueError):
     """A mistake in what was given; its message is one line, whatever a file's name holds."""
@@ -100,3 +102,33 @@ def known_layers(apply: Any, params: Any, images: Any, layers: Any) -> tuple[str
             note = getattr(apply, "note", "")
             raise InputError(f"{message}; {note}" if note else message)
     return asked
+
+
+def score_shape(score: Score, apply: Apply, params: Params, images: Any) -> tuple[int, ...]:
+    """Return the shape of what a score gives, without computing it; refuse what is no score.
+
+    `images` may be their shape and type alone. An `apply` may carry a `note` that says why layers
+    one would look for are not there.
+    """
+
+    def scored(params: Params, images: Any) -> Any:
+        outputs = apply(params, images)
+        try:
+            return score(outputs)
+        except KeyError as error:
+            asked = error.args[0] if error.args else None
+            if not isinstance(asked, str) or asked in outputs:
+                raise
+            raise InputError(f"score: {unknown(asked, list(outputs), most=80)}") from error
+
+    try:
+        value = jax.eval_shape(scored, params, images)
+    except InputError as error:
+        note = getattr(apply, "note", "")
+        raise InputError(f"{error}; {note}" if note else str(error)) from error.__cause__
+    expected = f"score: expected one array (batch, ...) with batch {images.shape[0]}"
+    if not isinstance(value, jax.ShapeDtypeStruct):
+        raise InputError(f"{expected}, got {type(value).__name__}")
+    if value.shape[:1] != images.shape[:1]:
+        raise InputError(f"{expected}, got shape {value.shape}")
+    return value.shape

@@ -15,3 +15,4 @@ Params: TypeAlias = Any  # any pytree of arrays
 Outputs: TypeAlias = Mapping[str, Any]
 Apply: TypeAlias = Callable[[Any, Any], Outputs]
 Score: TypeAlias = Callable[[Outputs], Any]
+Progress: TypeAlias = Callable[[int, int], None]  # pictures done, pictures in all

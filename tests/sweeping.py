@@ -17,7 +17,7 @@ import numpy as np
 
 import jaxviz
 from jaxviz import sweep
-from jaxviz.images import Preprocessing
+from jaxviz.pictures.preprocessing import Preprocessing
 
 SHAPE = (10, 10, 3)
 LAYERS = ("conv", "wide", "dense")

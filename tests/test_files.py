@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import jaxviz
+from jaxviz.draw import save_figure, stacked_png
 from jaxviz.files import (
     MANIFEST,
     claim_file,
@@ -22,7 +23,6 @@ from jaxviz.files import (
     write_manifest,
     write_whole,
 )
-from jaxviz.render import save_figure, stacked_png
 
 
 def names(folder):

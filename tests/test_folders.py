@@ -10,10 +10,10 @@ from PIL import Image
 from test_images import TORCHVISION, scene
 
 import jaxviz
-from jaxviz import render
+from jaxviz import draw
 from jaxviz.files import write_manifest
-from jaxviz.folders import SUFFIXES, find_pictures, load_pictures
-from jaxviz.images import decode
+from jaxviz.pictures.decoding import decode
+from jaxviz.pictures.folders import SUFFIXES, find_pictures, load_pictures
 
 
 @pytest.fixture
@@ -118,19 +118,19 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(folder, monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr("jaxviz.folders.os.scandir", refusing)
+    monkeypatch.setattr("jaxviz.pictures.folders.os.scandir", refusing)
     with pytest.raises(jaxviz.InputError, match=r"deep: cannot be read \(Permission denied\)"):
         find_pictures([folder])
 
 
 def test_what_jaxviz_wrote_is_no_picture(folder):
     before = names(folder)
-    figure = render.tile_grid([render.Tile(scene())], columns=1)
+    figure = draw.tile_grid([draw.Tile(scene())], columns=1)
     write_manifest(folder / "out", {})
-    render.save_figure(figure, folder / "out" / "conv5.png")
+    draw.save_figure(figure, folder / "out" / "conv5.png")
     assert names(folder) == before
     assert names(folder / "out") == ["conv5.png"]  # asked for outright
-    render.save_figure(figure, folder / "occlusion.png")
+    draw.save_figure(figure, folder / "occlusion.png")
     loaded = load_pictures(find_pictures([folder]), TORCHVISION)
     assert [Path(one.path).name for one in loaded.skipped] == ["occlusion.png"]
     assert loaded.skipped[0].reason == "was made by jaxviz"

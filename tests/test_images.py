@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 import jaxviz
-from jaxviz.images import MAX_PIXELS, Preprocessing, decode
+from jaxviz.pictures.decoding import MAX_PIXELS, decode
+from jaxviz.pictures.preprocessing import Preprocessing
 
 TORCHVISION = Preprocessing(256, 224, 255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CAFFE = Preprocessing(256, 227, 1.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0))

@@ -22,10 +22,11 @@ from random_networks import (
     pooling,
 )
 
-from jaxviz.tracing import planning, rules_window, spreading
-from jaxviz.tracing.explanation import explain
-from jaxviz.tracing.incremental import windowed_outputs
-from jaxviz.tracing.tape import record
+from jaxviz.cpu import spreading
+from jaxviz.incremental import planning, rules_window
+from jaxviz.incremental.evaluation import windowed_outputs
+from jaxviz.incremental.explanation import explain
+from jaxviz.jaxpr.tape import record
 
 NUM_CASES = int(os.environ.get("JAXVIZ_NUM_CASES", "90"))
 SETTINGS = settings(

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxviz import InputError, _estimates, label_agreement, nearest_neighbors, neighbors
+from jaxviz import InputError, label_agreement, nearest_neighbors
+from jaxviz.techniques.neighbors import estimates
+from jaxviz.techniques.neighbors import search as neighbors
 
 
 def brute_force(queries, database, metric):
@@ -59,7 +61,7 @@ def in_pieces(
     options = {"exclude_self": False, "metric": metric} | given
     with (
         mock.patch.multiple(neighbors, _PIECE_BYTES=piece, _QUERIES=block, _MANY=0),
-        mock.patch.object(_estimates, "halves_are_faster", lambda *_: rough),
+        mock.patch.object(estimates, "halves_are_faster", lambda *_: rough),
     ):
         return getattr(neighbors, where)(queries, database, **options)
 
@@ -101,7 +103,7 @@ def vectors(draw):
 
 
 @given(vectors(), st.integers(1, 12), st.sampled_from(["cosine", "euclidean"]), st.booleans())
-def test_rough_estimates_change_nothing(database, k, metric, exclude_self):
+def test_roughestimates_change_nothing(database, k, metric, exclude_self):
     """The same numbers, and right ones also where rows lie closer than estimates can tell."""
     queries = database if exclude_self else database[::7] + np.float32(0.01)
     options = {"k": k, "metric": metric, "exclude_self": exclude_self, "piece": 4 * 40 * 64}
@@ -121,7 +123,7 @@ def test_rough_estimates_change_nothing(database, k, metric, exclude_self):
 @given(vectors(), st.sampled_from(["singles", "halves"]))
 def test_no_estimate_is_off_by_more_than_it_says(rows, kind):
     queries = rows[::3]
-    made = getattr(_estimates, kind)(queries)
+    made = getattr(estimates, kind)(queries)
     true = rows.astype(np.float64) @ queries.astype(np.float64).T
     lengths = (np.linalg.norm(some.astype(np.float64), axis=1) for some in (rows, queries))
     bounds = made.error * np.multiply.outer(*lengths)
@@ -144,12 +146,12 @@ def test_only_a_long_search_asks_what_is_faster():
     database = rng.normal(size=(300, 4)).astype(np.float32)
     with (
         mock.patch.object(neighbors, "_PIECE_BYTES", 100),
-        mock.patch.object(_estimates, "halves_are_faster", side_effect=AssertionError),
+        mock.patch.object(estimates, "halves_are_faster", side_effect=AssertionError),
     ):
         nearest_neighbors(database[:2], database, k=1)
         with pytest.raises(AssertionError), mock.patch.object(neighbors, "_MANY", 2 * 1199):
             nearest_neighbors(database[:2], database, k=1)
-    assert _estimates.halves_are_faster(3, 4) in (True, False)
+    assert estimates.halves_are_faster(3, 4) in (True, False)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import jaxviz
 from jaxviz import InputError, top_patches
-from jaxviz.patches import TopPatches, crop, empty_state, merge
+from jaxviz.techniques.patches import TopPatches, crop, empty_state, merge
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "images"
 

@@ -8,8 +8,9 @@ from PIL import Image
 from test_images import CAFFE, TORCHVISION, pixels_of, preprocessings, refusal, scene
 
 import jaxviz
-from jaxviz.images import Preprocessing, batches, decode
-from jaxviz.images import preprocess as preprocess_list
+from jaxviz.pictures.decoding import decode
+from jaxviz.pictures.preprocessing import Preprocessing, batches
+from jaxviz.pictures.preprocessing import preprocess as preprocess_list
 
 sides = st.integers(20, 900)
 

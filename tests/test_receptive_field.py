@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax import Array, lax
 from random_networks import Network, branches, convolution, networks, pooling, spatial
 
-from jaxviz.tracing.receptive_field import ReceptiveField, receptive_field
+from jaxviz.incremental.receptive_field import ReceptiveField, receptive_field
 
 # Kernel, stride and padding of caffenet's layers (bvlc_reference_caffenet, deploy.prototxt).
 CAFFENET = {

@@ -14,8 +14,8 @@ from random_networks import networks, pooling
 from tolerances import assert_close
 
 import jaxviz
-from jaxviz.tracing import rewriting, toom_cook
-from jaxviz.tracing.rewriting import rewritten
+from jaxviz.cpu import rewriting, toom_cook
+from jaxviz.cpu.rewriting import rewritten
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 SETTINGS = settings(

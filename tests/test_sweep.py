@@ -29,8 +29,8 @@ from sweeping import (
 from tolerances import assert_close
 
 import jaxviz
-from jaxviz import InputError, _devices, sweep
-from jaxviz._ahead import ahead
+from jaxviz import InputError, devices, sweep
+from jaxviz._prefetch import prefetch
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +76,9 @@ def test_equals_the_plain_technique_to_the_bit_but_where_convolutions_take_fewer
     assert_close(undisturbed[values], expected[values])
 
 
-@pytest.mark.parametrize("devices", [2, 8])
-def test_number_of_devices_changes_no_bit(tmp_path, undisturbed, devices):
-    run("--output", tmp_path / "found.npz", devices=devices)
+@pytest.mark.parametrize("number", [2, 8])
+def test_number_of_devices_changes_no_bit(tmp_path, undisturbed, number):
+    run("--output", tmp_path / "found.npz", devices=number)
     assert_same(np.load(tmp_path / "found.npz"), undisturbed)
 
 
@@ -201,16 +201,18 @@ def test_a_folder_of_someone_else_is_not_touched(tmp_path):
 
 
 @given(st.integers(0, 30), st.integers(1, 5))
-def test_ahead_keeps_the_order_and_its_distance(number, depth):
+def test_prefetch_keeps_the_order_and_its_distance(number, depth):
     made = []
-    for done, value in enumerate(ahead(lambda i: made.append(i) or i, range(number), depth=depth)):
+    for done, value in enumerate(
+        prefetch(lambda i: made.append(i) or i, range(number), depth=depth)
+    ):
         assert value == done
         assert len(made) <= done + 1 + depth
     assert sorted(made) == list(range(number))
 
 
 def test_an_error_surfaces_where_its_result_would_have():
-    results = ahead(lambda i: 1 // (3 - i), range(9))
+    results = prefetch(lambda i: 1 // (3 - i), range(9))
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -220,8 +222,8 @@ def test_unless_said_the_batch_size_suits_the_device(monkeypatch):
     found = {}
     for backend in ("cpu", "gpu", "tpu"):
         monkeypatch.setattr("jax.default_backend", lambda backend=backend: backend)
-        found[backend] = _devices.batch_size(None)
-        assert _devices.batch_size(7) == 7
+        found[backend] = devices.batch_size(None)
+        assert devices.batch_size(7) == 7
     assert found["cpu"] < found["gpu"] == found["tpu"]
     with pytest.raises(InputError, match="batch_size"):
-        _devices.batch_size(0)
+        devices.batch_size(0)

@@ -13,7 +13,7 @@ from PIL import Image
 
 import jaxviz
 from jaxviz import cli
-from jaxviz.embedding import principal_components
+from jaxviz.techniques.embedding import principal_components
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "images"
 

@@ -9,7 +9,7 @@ from PIL import Image
 from sweeping import SMALL, StopError, arrays, assert_same, interrupted, top
 
 from jaxviz import InputError, sweep
-from jaxviz.folders import Skipped
+from jaxviz.pictures.folders import Skipped
 
 READABLE = {"gray.jpg": "L", "cmyk.jpg": "CMYK", "palette.png": "P", "alpha.png": "RGBA"}
 UNREADABLE = {

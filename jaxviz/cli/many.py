@@ -21,7 +21,7 @@ from .options import (
     SaveArrays,
     SweepBatchSize,
     Weights,
-)  # fmt: skip
+)
 from .steps import (
     counter,
     load_for,
@@ -30,7 +30,7 @@ from .steps import (
     report_skipped,
     track,
     write_exhibits,
-)  # fmt: skip
+)
 from .sweeps import open_pictures
 
 if TYPE_CHECKING:
@@ -158,9 +158,9 @@ def map(  # noqa: A001
 
     FOLDER may also be one that `jaxviz pack` or `jaxviz features` wrote.
     """
-    from ..embedding import principal_components, t_sne
     from ..report.folders import thumbnails
     from ..report.maps import map_exhibit
+    from ..techniques.embedding import principal_components, t_sne
 
     model = load_for(network, weights, output, save_arrays)
     with features_of(model, folder, layer, batch_size=batch_size) as (made, source):

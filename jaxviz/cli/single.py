@@ -15,7 +15,7 @@ from .options import (
     PictureFile,
     SaveArrays,
     Weights,
-)  # fmt: skip
+)
 from .steps import load_for, read_picture, status, write_exhibits
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .options import USUAL
 
 if TYPE_CHECKING:
-    from ..folders import Loaded
     from ..networks.registry import Network
+    from ..pictures.folders import Loaded
     from ..report.exhibit import Exhibit, Picture
 
 
@@ -46,7 +46,7 @@ def load_network(network: str | None, weights: Path | None, *, usual: str = USUA
 
 def read_picture(model: "Network", path: Path) -> "Picture":
     """Read one picture as the network gets it."""
-    from ..images import decode
+    from ..pictures.decoding import decode
     from ..report.exhibit import Picture
 
     return Picture(path.stem, model.spec.preprocessing.fit(decode(path)))
@@ -54,7 +54,7 @@ def read_picture(model: "Network", path: Path) -> "Picture":
 
 def read_pictures(model: "Network", folder: Path) -> "Loaded":
     """Read a folder's pictures and say which were skipped."""
-    from ..folders import find_pictures, load_pictures
+    from ..pictures.folders import find_pictures, load_pictures
 
     paths = find_pictures([folder])
     loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)
@@ -76,8 +76,8 @@ def write_exhibits(
     save_arrays: bool,
 ) -> None:
     """Write the figures, one above the other, as one PNG, and the arrays beside it."""
+    from ..draw import stacked_png
     from ..files import write_arrays, write_whole
-    from ..render import stacked_png
     from ..report.exhibit import provenance
 
     for exhibit in exhibits:

@@ -21,11 +21,11 @@ from .options import (
     SaveEvery,
     SweepBatchSize,
     Weights,
-)  # fmt: skip
+)
 from .steps import counter, load_network, report_skipped, say
 
 if TYPE_CHECKING:
-    from ..images import Preprocessing
+    from ..pictures.preprocessing import Preprocessing
     from ..sweep import PictureSet
 
 
@@ -80,11 +80,10 @@ def patches(
     its place and its box in the original picture's pixels (top, left, bottom, right). The state is
     saved there on the way: after an interruption, the same command goes on.
     """
-    from .. import _devices as devices
-    from .. import sweep
+    from .. import devices, sweep
     from .._checks import channels
+    from ..draw import save_figure
     from ..files import write_arrays, write_manifest
-    from ..render import save_figure
     from ..report.exhibit import provenance
     from ..report.patch_pages import Seen, chosen_channels, patch_pages
 
@@ -169,8 +168,7 @@ def features(
     whose lines name its rows; and `jaxviz.json`. `jaxviz neighbors` and `jaxviz map` take OUTPUT
     in place of the pictures. After an interruption, the same command goes on.
     """
-    from .. import _devices as devices
-    from .. import sweep
+    from .. import devices, sweep
     from ..report.exhibit import provenance
 
     part = sweep.join(

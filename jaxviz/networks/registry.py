@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .. import images as pictures
 from .._checks import InputError, activation_shapes, choice
 from .._typing import Outputs, Params
+from ..pictures.decoding import Source
+from ..pictures.preprocessing import preprocess
 from .places import cached_weights, shipped_folder
 from .specs import REGISTRY, NetworkSpec, Way
 from .weights import WeightsFile, check_digest, check_tensors, flat, nested, read_weights
@@ -36,13 +37,13 @@ class Network(NamedTuple):
     labels: tuple[str, ...]
     provenance: dict[str, Any]
 
-    def preprocess(self, sources: Iterable[pictures.Source]) -> jax.Array:
+    def preprocess(self, sources: Iterable[Source]) -> jax.Array:
         """Decode, resize, crop and normalize pictures: float32 (batch, height, width, 3).
 
         `sources` is a list of paths, PIL images or uint8 arrays. Raises `InputError` for what
         cannot be read.
         """
-        return jnp.asarray(pictures.preprocess(sources, self.spec.preprocessing))
+        return jnp.asarray(preprocess(sources, self.spec.preprocessing))
 
     def layers(self) -> dict[str, tuple[int, ...]]:
         """All layers, in order, with the shape of their activations for one image."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from flax import nnx
 
-from ..images import Preprocessing
+from ..pictures.preprocessing import Preprocessing
 from .alexnet import AlexNet
 from .caffe_alexnet import CaffeAlexNet
 from .squeezenet import SqueezeNet

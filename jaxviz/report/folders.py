@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import render
-from .._ahead import ahead
+from .. import draw
 from .._checks import InputError, count
-from ..activations import features
-from ..folders import FittedPicture, Loaded, Skipped, read_picture
-from ..images import batches
-from ..neighbors import Neighbors, label_agreement, nearest_neighbors
+from .._prefetch import prefetch
+from ..incremental import receptive_field
 from ..networks.registry import Network
-from ..patches import TopPatches, top_patches
+from ..pictures.folders import FittedPicture, Loaded, Skipped, read_picture
+from ..pictures.preprocessing import batches
 from ..sweep import Features, PictureSet
-from ..tracing import receptive_field
+from ..techniques.activations import features
+from ..techniques.neighbors.search import Neighbors, label_agreement, nearest_neighbors
+from ..techniques.patches import TopPatches, top_patches
 from .exhibit import Exhibit, number, short, shown
 from .patch_pages import Seen, chosen_channels, patch_pages
 
@@ -91,7 +91,7 @@ def neighbors(
         for query in queries
         for search in (searches[0], searches[2])
     ]
-    figure = render.montage(
+    figure = draw.montage(
         rows, title=f"{network.spec.title}: nearest neighbors by {layer} and by raw pixels",
         separate_first=True,
     )  # fmt: skip
@@ -153,7 +153,7 @@ def feature_neighbors(
         facts.append((f"same kind by {search.name}", f"{agreement:.0%} of {top}"))
     arrays = {"queries": rows, **search.found._asdict()}
     alt = f"For {len(rows)} pictures, a row of neighbors by {search.name}."
-    figure = render.montage(lines, title=title, separate_first=True)
+    figure = draw.montage(lines, title=title, separate_first=True)
     return Exhibit(figure, arrays, facts, alt)
 
 
@@ -171,14 +171,14 @@ def thumbnails(
         one = read_picture(path, preprocessing)
         return gray if isinstance(one, Skipped) else one.pixels
 
-    return list(ahead(look, paths))
+    return list(prefetch(look, paths))
 
 
 def _neighbor_row(
     paths: Sequence[Path], pixels: Any, labels: Sequence[str] | None, query: int, place: int,
     search: Search,
-) -> render.Row:  # fmt: skip
-    tiles = [render.Tile(pixels[query], short(paths[query].stem))]
+) -> draw.Row:  # fmt: skip
+    tiles = [draw.Tile(pixels[query], short(paths[query].stem))]
     for index, distance in zip(
         search.found.indices[place], search.found.distances[place], strict=True
     ):
@@ -187,8 +187,8 @@ def _neighbor_row(
             frame = "#e66101" if labels[index] == labels[query] else "#b8b8b8"
         distance = round(float(distance), 6)  # of the same picture it is 0 but for round-off
         caption = f"{short(paths[index].stem)}\n{number(distance)}"
-        tiles.append(render.Tile(pixels[index], caption, frame))
-    return render.Row(search.name.replace(", ", "\n"), tiles)
+        tiles.append(draw.Tile(pixels[index], caption, frame))
+    return draw.Row(search.name.replace(", ", "\n"), tiles)
 
 
 def patches(
@@ -246,11 +246,11 @@ def one_channel(
     order = np.argsort(-peaks, kind="stable")[:top].tolist()
     shape = network.spec.preprocessing.input_shape
     field = receptive_field(network.apply, network.params, shape, layer=layer)
-    figure = render.overlays(
+    figure = draw.overlays(
         [loaded.pixels[i] for i in order],
         [maps[i] for i in order],
         [f"{short(loaded.paths[i].stem)}, up to {number(peaks[i])}" for i in order],
-        [render.map_extent(field, maps.shape[1:])] * len(order),
+        [draw.map_extent(field, maps.shape[1:])] * len(order),
         columns=5,
         title=f"{network.spec.title} {layer}, channel {channel}: the pictures that excite it most",
     )

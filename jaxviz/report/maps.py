@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from .. import render
+from .. import draw
 from .exhibit import Exhibit
 
 _SIDE, _THUMBNAIL = 1400, 56  # pixels
@@ -31,7 +31,7 @@ def map_exhibit(
         left, top = places[index][0], room - places[index][1]
         small = Image.fromarray(pixels).resize((_THUMBNAIL,) * 2, Image.Resampling.LANCZOS)
         canvas[top : top + _THUMBNAIL, left : left + _THUMBNAIL] = np.asarray(small)
-    figure = render.tile_grid([render.Tile(canvas)], columns=1, title=title, tile_size=10)
+    figure = draw.tile_grid([draw.Tile(canvas)], columns=1, title=title, tile_size=10)
     alt = f"A map of {len(points)} pictures, {len(shown)} of them drawn where they lie."
     facts = [("pictures", str(len(points))), *facts]
     return Exhibit(figure, {"points": points}, facts, alt)

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from .. import render
-from .._ahead import ahead
+from .. import draw
 from .._checks import channels
-from ..folders import FittedPicture
+from .._prefetch import prefetch
+from ..incremental import receptive_field
 from ..networks.registry import Network
-from ..patches import TopPatches, crop
-from ..tracing import receptive_field
+from ..pictures.folders import FittedPicture
+from ..techniques.patches import TopPatches, crop
 from .exhibit import Exhibit, number, short
 
 _DIMMED = 0.3
@@ -56,7 +56,7 @@ def patch_pages(
         chosen = numbers[start : start + rows]
         indices = np.unique(best.images[chosen])
         wanted = [int(index) for index in indices if index >= 0]
-        seen = dict(zip(wanted, ahead(look, wanted), strict=True))
+        seen = dict(zip(wanted, prefetch(look, wanted), strict=True))
         lines, wholes, records = [], [], []
         for channel in chosen:
             patches, pictures = [], []
@@ -67,9 +67,9 @@ def patch_pages(
                 box = field.box(row, col)
                 place = f" at {row},{col}" if has_places else ""
                 caption = f"{short(path.stem)}\n{number(value)}{place}"
-                patches.append(render.Tile(crop(pixels, box), caption))
+                patches.append(draw.Tile(crop(pixels, box), caption))
                 pictures.append(
-                    render.Tile(_dimmed(pixels, field.box(row, col, clipped=True)), caption)
+                    draw.Tile(_dimmed(pixels, field.box(row, col, clipped=True)), caption)
                 )
                 records.append(
                     {
@@ -80,16 +80,16 @@ def patch_pages(
                 )  # fmt: skip
             is_class = layer == network.spec.logits
             name = network.label(channel) if is_class else f"channel {channel}"
-            lines.append(render.Row(name, patches))
-            wholes.append(render.Row(name, pictures))
+            lines.append(draw.Row(name, patches))
+            wholes.append(draw.Row(name, pictures))
         facts = [
             ("layer", layer),
             ("patch", f"{size} pixels"),
             ("shown", f"activations up to {number(best.values[chosen].max())}"),
         ]
         alt = f"{len(chosen)} rows of patches, one row for each channel of {layer}."
-        exhibit = Exhibit(render.montage(lines, title=title), {}, facts, alt)
-        whole = render.montage(wholes, title=f"{title}, in their pictures") if context else None
+        exhibit = Exhibit(draw.montage(lines, title=title), {}, facts, alt)
+        whole = draw.montage(wholes, title=f"{title}, in their pictures") if context else None
         yield Page(exhibit, whole, records)
 
 

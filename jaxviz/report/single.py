@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageColor, ImageFilter
 
-from .. import render
+from .. import draw
 from .._checks import InputError, count
 from .._checks import channels as checked_channels
-from ..activations import activation_maps, strongest_channels
-from ..filters import filter_slices, filter_tiles
+from ..incremental import receptive_field
 from ..networks.registry import Network
-from ..occlusion import occlusion_map
-from ..scores import feature_map, log_probability, logit, probability
-from ..tracing import receptive_field
+from ..techniques.activations import activation_maps, strongest_channels
+from ..techniques.filters import filter_slices, filter_tiles
+from ..techniques.occlusion import occlusion_map
+from ..techniques.scores import feature_map, log_probability, logit, probability
 from .exhibit import Exhibit, Picture, number, shown
 
 FILLS = "mean, gray, black, white, blur or a color such as #80a0ff"
@@ -43,8 +43,8 @@ def filters(network: Network, layer: str, *, top: int, channels: int = 16) -> Ex
     ]
     if layer == network.spec.first_layer:
         tiles = np.asarray(filter_tiles(kernel))
-        figure = render.tile_grid(
-            [render.Tile(tile, str(i)) for i, tile in enumerate(tiles[:top])],
+        figure = draw.tile_grid(
+            [draw.Tile(tile, str(i)) for i, tile in enumerate(tiles[:top])],
             columns=min(16, top), title=f"{about} pixels in color",
         )  # fmt: skip
         alt = (
@@ -53,7 +53,7 @@ def filters(network: Network, layer: str, *, top: int, channels: int = 16) -> Ex
         return Exhibit(figure, {f"{layer}.filters": tiles}, facts, alt)
     slices = np.asarray(filter_slices(kernel))
     channels = min(channels, inputs)
-    figure = render.slice_grid(
+    figure = draw.slice_grid(
         slices, filters=range(top), channels=channels,
         title=f"{about}, {channels} of {inputs} input channels each",
     )  # fmt: skip
@@ -75,10 +75,10 @@ def activations(
         or strongest_channels(maps, k=min(count(top, "top"), most)).tolist()
     )
     field = receptive_field(network.apply, network.params, images.shape[1:], layer=layer)
-    extent = render.map_extent(field, maps.shape[:2])
+    extent = draw.map_extent(field, maps.shape[:2])
     strongest = [number(maps[..., channel].max()) for channel in chosen]
     captions = [f"channel {c}, up to {value}" for c, value in zip(chosen, strongest, strict=True)]
-    figure = render.overlays(
+    figure = draw.overlays(
         [picture.pixels] * (len(chosen) + 1),
         [None, *(maps[..., channel] for channel in chosen)],
         ["the picture", *captions],
@@ -166,7 +166,7 @@ def occlusion(
     chunk_size: int | None = None,
 ) -> Exhibit:
     """What mattered for a score in each picture."""
-    rows: list[render.Heatmap] = []
+    rows: list[draw.Heatmap] = []
     arrays: dict[str, Any] = {}
     facts: list[tuple[str, str]] = []
     unit, floor = "", 0.0
@@ -183,13 +183,13 @@ def occlusion(
         said = f"probability {np.exp(baseline):.2g}" if is_class else number(baseline)
         floor = 0.0 if ":" in name else _LEAST_SCALE
         caption = f"{picture.name}: {name}, {said}"
-        rows.append(render.Heatmap(picture.pixels, heatmap, caption, (window, window)))
+        rows.append(draw.Heatmap(picture.pixels, heatmap, caption, (window, window)))
         most = f"{unit} up to {number(heatmap.max())}, at pixel {row}, {col}"
         facts.append((picture.name, f"{name}, {said}; {most}"))
         prefix = f"{i}." if len(pictures) > 1 else ""
         for field, value in result._asdict().items():
             arrays[prefix + field] = np.asarray(value)
-    figure = render.heatmap_rows(
+    figure = draw.heatmap_rows(
         rows, unit=unit, least_scale=floor,
         title=f"{network.spec.title}: window {window} x {window}, stride {stride}, fill {fill}",
     )  # fmt: skip

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import jinja2
 from PIL import Image
 
-from .. import render
+from .. import draw
 from ..files import claim_folder, write_manifest, write_whole
-from ..folders import Loaded, Skipped, find_pictures, load_pictures
 from ..networks.registry import Network
+from ..pictures.folders import Loaded, Skipped, find_pictures, load_pictures
 from . import folders, single
 from .exhibit import Exhibit, Picture, provenance
 from .folders import Track, untracked
@@ -57,7 +57,7 @@ class Section(NamedTuple):
 def example_folder() -> Path:
     """The example photographs: inside the package when installed, beside it in a clone."""
     package = Path(__file__).resolve().parents[1]
-    inside = package / "pictures"
+    inside = package / "examples"
     return inside if inside.is_dir() else package.parent / "examples" / "images"
 
 
@@ -155,7 +155,7 @@ def _card(classifier: Network, picture: Picture) -> Card:
 
 
 def _plate(exhibit: Exhibit) -> Plate:
-    return Plate(_data_address(render.png(exhibit.figure), "png"), exhibit.alt, exhibit.facts)
+    return Plate(_data_address(draw.png(exhibit.figure), "png"), exhibit.alt, exhibit.facts)
 
 
 def _neighbors(

@@ -4,21 +4,21 @@
 picture. Pictures come from a folder, an array, or a folder that `pack` has decoded.
 """
 
+from ..pictures.packed import PackedPictures as PackedPictures
+from ..pictures.packed import is_packed as is_packed
+from ..pictures.packed import open_packed as open_packed
+from ..pictures.packed import pack as pack
+from ..pictures.sets import ArrayPictures as ArrayPictures
+from ..pictures.sets import FolderPictures as FolderPictures
+from ..pictures.sets import PictureSet as PictureSet
+from ..pictures.sets import folder_pictures as folder_pictures
 from .checkpoint import restart as restart
 from .features import Features as Features
 from .features import features as features
 from .features import is_features as is_features
 from .features import load_features as load_features
-from .packed import PackedPictures as PackedPictures
-from .packed import is_packed as is_packed
-from .packed import open_packed as open_packed
-from .packed import pack as pack
 from .patches import Swept as Swept
 from .patches import top_patches as top_patches
-from .pictures import ArrayPictures as ArrayPictures
-from .pictures import FolderPictures as FolderPictures
-from .pictures import PictureSet as PictureSet
-from .pictures import folder_pictures as folder_pictures
 from .processes import ALONE as ALONE
 from .processes import Part as Part
 from .processes import join as join

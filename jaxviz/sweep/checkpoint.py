@@ -18,7 +18,7 @@ from ..files import (
     write_arrays,
     write_manifest,
 )
-from ..folders import Skipped
+from ..pictures.folders import Skipped
 from .processes import Part
 
 _FORMAT = 2

@@ -12,16 +12,15 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from .. import _devices as devices
-from .._ahead import ahead
-from ..folders import Skipped, unreadable
-from ..patches import NO_IMAGE
-from ..tracing.rewriting import suited
+from .. import devices
+from .._prefetch import prefetch
+from .._typing import Progress
+from ..cpu.rewriting import suited
+from ..pictures.folders import Skipped, unreadable
+from ..pictures.sets import PictureSet
+from ..techniques.patches import NO_IMAGE
 from .checkpoint import Checkpoint, Saved
-from .pictures import PictureSet
 from .processes import ALONE, Part, wait_a_little
-
-Progress = Callable[[int, int], None]  # pictures done, pictures in all
 
 
 class Task(NamedTuple):
@@ -193,7 +192,7 @@ def _groups(pictures: PictureSet, batches: range, size: int, number: int) -> Ite
     def read(piece: _Piece) -> tuple[_Group, dict[int, Skipped], bool]:
         return piece.group, pictures.read(piece.start, piece.out), piece.is_last
 
-    for group, skipped, is_last in ahead(read, pieces(), depth=2 * number * -(-size // grain)):
+    for group, skipped, is_last in prefetch(read, pieces(), depth=2 * number * -(-size // grain)):
         group.skipped.update(skipped)
         if is_last:
             missing = np.isin(group.indices, list(group.skipped))

@@ -10,22 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _devices as devices
+from .. import devices
 from .._checks import InputError, count, known_layers
-from .._typing import Apply, Params
-from ..files import (
-    array_header,
-    map_array,
-    read_manifest,
-    write_manifest,
-    write_whole,
-    writing,
-)
-from ..folders import Skipped
+from .._typing import Apply, Params, Progress
+from ..files import array_header, map_array, read_manifest, write_manifest, write_whole, writing
+from ..pictures.folders import Skipped
+from ..pictures.sets import PictureSet
 from .checkpoint import Checkpoint, Saved
-from .engine import Progress, Task, merged, sweep
+from .engine import Task, merged, sweep
 from .identity import identity
-from .pictures import PictureSet
 from .processes import ALONE, Part, wait_a_little
 
 KIND = "features"

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from .. import __version__
-from .pictures import PictureSet
+from ..pictures.sets import PictureSet
 
 
 def identity(

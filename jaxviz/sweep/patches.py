@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .. import _devices as devices
-from .. import patches
+from .. import devices
 from .._checks import count, known_layers
-from .._typing import Apply, Params
-from ..folders import Skipped
-from ..patches import TopPatches
+from .._typing import Apply, Params, Progress
+from ..pictures.folders import Skipped
+from ..pictures.sets import PictureSet
+from ..techniques import patches
+from ..techniques.patches import TopPatches
 from .checkpoint import Checkpoint
-from .engine import Progress, Task, merged, sweep
+from .engine import Task, merged, sweep
 from .identity import identity
-from .pictures import PictureSet
 from .processes import ALONE, Part
 
 

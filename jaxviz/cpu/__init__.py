@@ -1,0 +1,1 @@
+"""What runs quicker on a CPU, and the one place that knows when it does."""

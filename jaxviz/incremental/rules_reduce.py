@@ -1,0 +1,61 @@
+"""Reductions over axes and contractions: the axes that are reduced are read whole."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..jaxpr.tape import Step
+from .rules import RULES, Rule, Windows, bind_one
+from .windows import Box, Value, Window, cut
+
+
+def _reduce_windows(step: Step) -> Windows:
+    axes = step.params["axes"]
+    return [[Window(axis) for axis in range(len(step.input_avals[0].shape)) if axis not in axes]]
+
+
+def _sum_increment(
+    step: Step, operands: Sequence[Value], clean: Any, box: Box, chunk: Array, prepared: None
+) -> Array | None:
+    """Clean sum plus the sum of the change: no need to read what did not change."""
+    (value,) = operands
+    axes = step.params["axes"]
+    assert value.box is not None
+    reduced = [value.box.sizes[axis] != step.input_avals[0].shape[axis] for axis in axes]
+    if not any(reduced):
+        return None
+    before, _ = cut(value.clean, value.box, chunk)
+    change = jnp.sum(value.contents - before, axis=tuple(axis + 1 for axis in axes))
+    kept = Box(np.delete(value.box.starts, axes, axis=1), change.shape[1:])
+    if not kept.same_as(box):
+        return None
+    return cut(clean, box, chunk)[0] + change
+
+
+def _dot_windows(step: Step) -> Windows:
+    (left_sum, right_sum), (left_batch, right_batch) = step.params["dimension_numbers"]
+    left, right = (len(aval.shape) for aval in step.input_avals)
+    both = [(Window(i), Window(j)) for i, j in zip(left_batch, right_batch, strict=True)]
+    only_left = [Window(i) for i in range(left) if i not in (*left_sum, *left_batch)]
+    only_right = [Window(i) for i in range(right) if i not in (*right_sum, *right_batch)]
+    return [
+        [*(window for window, _ in both), *only_left, *[None] * len(only_right)],
+        [*(window for _, window in both), *[None] * len(only_left), *only_right],
+    ]
+
+
+def _dot_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None) -> int:
+    (contracted, _), _ = step.params["dimension_numbers"]
+    extents: list[int] = [step.input_avals[0].shape[axis] for axis in contracted]
+    return math.prod(sizes) * math.prod(extents)
+
+
+for _name in ("max", "min", "prod", "and", "or", "xor"):
+    RULES[f"reduce_{_name}"] = Rule(_reduce_windows, bind_one)
+RULES["reduce_sum"] = Rule(_reduce_windows, bind_one, increment=_sum_increment)
+RULES["argmax"] = RULES["argmin"] = Rule(_reduce_windows, bind_one)
+RULES["dot_general"] = Rule(_dot_windows, bind_one, multiply_adds=_dot_multiply_adds)

@@ -1,0 +1,237 @@
+"""Convolutions and pooling."""
+
+import math
+from collections.abc import Sequence
+from functools import partial, reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ..cpu.spreading import Kernel, num_products, prepare, spread
+from ..jaxpr.tape import Step
+from .rules import RULES, Rule, Windows
+from .windows import Box, Value, Window, cut, place
+
+_MOST_SPLIT_GROUPS = 8
+_MOST_POOL_SLICES = 16
+# Numbers in the kernel. For smaller ones, spreading takes longer to compile than it saves.
+_LEAST_SPREAD_KERNEL = 1 << 16
+
+
+def _pool_windows(step: Step) -> Windows | str:
+    params = step.params
+    if any(dilation != 1 for dilation in params["base_dilation"]):
+        return "dilated input"
+    return [
+        [
+            Window(axis, (size - 1) * dilation + 1, stride, low)
+            for axis, (size, dilation, stride, (low, _)) in enumerate(
+                zip(
+                    params["window_dimensions"],
+                    params["window_dilation"],
+                    params["window_strides"],
+                    params["padding"],
+                    strict=True,
+                )
+            )
+        ]
+    ]
+
+
+def _limit(dtype: Any, sign: int) -> Any:
+    if jnp.issubdtype(dtype, jnp.inexact):
+        return sign * jnp.inf
+    info = jnp.iinfo(dtype)
+    return info.max if sign > 0 else info.min
+
+
+def _pool(step: Step, sizes: Sequence[int], part: Array) -> Array:
+    """Small windows as shifted slices, which fuse: on CPU several times faster than a window op."""
+    computation = {"max": lax.max, "min": lax.min, "sum": lax.add}[step.name.rsplit("_", 1)[1]]
+    params = step.params
+    window = params["window_dimensions"]
+    result: Array
+    if math.prod(window) > _MOST_POOL_SLICES:
+        result = lax.reduce_window(
+            part,
+            np.asarray(_POOL_FILLS[step.name](step, ()), part.dtype),
+            computation,
+            window,
+            params["window_strides"],
+            [(0, 0)] * part.ndim,
+            window_dilation=params["window_dilation"],
+        )
+        return result
+    strides = params["window_strides"]
+    slices = []
+    for tap in np.ndindex(*window):
+        starts = [i * dilation for i, dilation in zip(tap, params["window_dilation"], strict=True)]
+        limits = [
+            start + (size - 1) * stride + 1
+            for start, size, stride in zip(starts, sizes, strides, strict=True)
+        ]
+        slices.append(lax.slice(part, starts, limits, strides))
+    result = reduce(computation, slices)
+    return result
+
+
+_POOL_FILLS: dict[str, Any] = {
+    "reduce_window_max": lambda step, operands: _limit(step.output_avals[0].dtype, -1),
+    "reduce_window_min": lambda step, operands: _limit(step.output_avals[0].dtype, 1),
+    "reduce_window_sum": lambda step, operands: 0,
+}
+
+
+def _convolution_windows(step: Step) -> Windows | str:
+    params = step.params
+    if any(dilation != 1 for dilation in params["lhs_dilation"]):
+        return "dilated input (a transposed convolution)"
+    if params["batch_group_count"] != 1:
+        return "groups over the batch"
+    numbers = params["dimension_numbers"]
+    kernel = step.input_avals[1].shape
+    windows: list[Window | None] = [None] * len(numbers.out_spec)
+    windows[numbers.out_spec[0]] = Window(numbers.lhs_spec[0])
+    for i, (stride, (low, _), dilation) in enumerate(
+        zip(params["window_strides"], params["padding"], params["rhs_dilation"], strict=True)
+    ):
+        size = (kernel[numbers.rhs_spec[2 + i]] - 1) * dilation + 1
+        windows[numbers.out_spec[2 + i]] = Window(numbers.lhs_spec[2 + i], size, stride, low)
+    return [windows, None]
+
+
+def _image_channels_last(step: Step, image: Array) -> Array:
+    batch, feature, *space = step.params["dimension_numbers"].lhs_spec
+    return image.transpose(batch, *space, feature)
+
+
+def _kernel_channels_last(step: Step, kernel: Array) -> Array:
+    out, into, *taps = step.params["dimension_numbers"].rhs_spec
+    return kernel.transpose(*taps, into, out)
+
+
+def _from_channels_last(step: Step, result: Array) -> Array:
+    batch, feature, *space = step.params["dimension_numbers"].out_spec
+    return result.transpose(np.argsort([batch, *space, feature]))
+
+
+def _split(step: Step, image: Array, kernel: Array) -> list[tuple[Array, Array]]:
+    """The groups of a convolution, one by one: on CPU that is faster than together."""
+    groups = step.params["feature_group_count"]
+    return list(
+        zip(jnp.split(image, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True)
+    )
+
+
+def _convolution(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> Array:
+    """NHWC, whatever the network's layout: others are very slow inside loops on CPU."""
+    image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
+    groups = step.params["feature_group_count"]
+    if groups <= _MOST_SPLIT_GROUPS and jax.default_backend() == "cpu":
+        pairs = _split(step, image, kernel)
+        result = jnp.concatenate([_convolve(step, *pair, 1) for pair in pairs], axis=-1)
+    else:
+        result = _convolve(step, image, kernel, groups)
+    return _from_channels_last(step, result)
+
+
+def _convolve(step: Step, image: Array, kernel: Array, groups: int) -> Array:
+    rank = image.ndim - 2
+    space = "DHW"[-rank:] if rank <= 3 else "".join(map(chr, range(97, 97 + rank)))
+    return lax.conv_general_dilated(
+        image,
+        kernel,
+        step.params["window_strides"],
+        [(0, 0)] * rank,
+        rhs_dilation=step.params["rhs_dilation"],
+        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+        feature_group_count=groups,
+        precision=step.params["precision"],
+        preferred_element_type=step.params["preferred_element_type"],
+    )
+
+
+def _convolution_prepare(step: Step, operands: Sequence[Any]) -> list[Kernel]:
+    groups = step.params["feature_group_count"]
+    if groups > _MOST_SPLIT_GROUPS:
+        return []
+    kernel = _kernel_channels_last(step, jnp.asarray(operands[1]))
+    return [prepare(step, part) for part in jnp.split(kernel, groups, axis=-1)]
+
+
+def _convolution_increment(
+    step: Step,
+    operands: Sequence[Value],
+    clean: Any,
+    box: Box,
+    chunk: Array,
+    kernels: Sequence[Kernel],
+) -> Array | None:
+    """Clean output plus the change spread by the kernel.
+
+    An input box of w pixels changes w + k - 1 outputs an axis. Reading for each output multiplies
+    w + k - 1 times, by changes that are mostly zero; spreading each input multiplies w times.
+    """
+    value, kernel = operands
+    params, numbers = step.params, step.params["dimension_numbers"]
+    if value.box is None or not _spreading_pays(step, value.box.sizes, box.sizes):
+        return None
+    before, _ = cut(value.clean, value.box, chunk)
+    change = jax.vmap(partial(_image_channels_last, step))(value.contents - before)
+    parts = jnp.split(change, len(kernels), axis=-1)
+    pieces = [spread(step, *pair) for pair in zip(parts, kernels, strict=True)]
+    frame = jnp.concatenate(pieces, axis=-1)
+    frame = jax.vmap(partial(_from_channels_last, step))(frame)
+    starts = np.zeros_like(box.starts)
+    starts[:, numbers.out_spec[0]] = value.box.starts[:, numbers.lhs_spec[0]]
+    for i, ((low, _), dilation) in enumerate(
+        zip(params["padding"], params["rhs_dilation"], strict=True)
+    ):
+        margin = (kernel.clean.shape[numbers.rhs_spec[2 + i]] - 1) * dilation
+        first = value.box.starts[:, numbers.lhs_spec[2 + i]] + low - margin
+        starts[:, numbers.out_spec[2 + i]] = first
+    moved, _ = place(frame, starts - box.starts, box.sizes, chunk)
+    return cut(clean, box, chunk)[0] + moved
+
+
+def _spreading_pays(step: Step, into: Sequence[int], out: Sequence[int]) -> bool:
+    """As measured on CPU, where the sums of pieces cost a tenth of the products, at least."""
+    numbers = step.params["dimension_numbers"]
+    pixels = math.prod(into[axis] for axis in numbers.lhs_spec[2:])
+    return (
+        jax.default_backend() == "cpu"
+        and step.params["feature_group_count"] <= _MOST_SPLIT_GROUPS
+        and all(stride == 1 for stride in step.params["window_strides"])
+        and math.prod(step.input_avals[1].shape) >= _LEAST_SPREAD_KERNEL
+        and pixels * 5 <= math.prod(out[axis] for axis in numbers.out_spec[2:]) * 4
+    )
+
+
+def _convolution_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None) -> int:
+    numbers, kernel = step.params["dimension_numbers"], step.input_avals[1].shape
+    if into is None or not _spreading_pays(step, into, sizes):
+        features: int = kernel[numbers.rhs_spec[0]]
+        return math.prod(sizes) * (math.prod(kernel) // features)
+    pairs = kernel[numbers.rhs_spec[0]] * kernel[numbers.rhs_spec[1]]
+    extents = [into[axis] for axis in numbers.lhs_spec[2:]]
+    return into[numbers.lhs_spec[0]] * num_products(step, extents) * pairs
+
+
+def _convolution_scratch(step: Step, sizes: Sequence[int]) -> int:
+    kernel = step.input_avals[1].shape
+    taps: list[int] = [kernel[axis] for axis in step.params["dimension_numbers"].rhs_spec[2:]]
+    return math.prod(sizes) * math.prod(taps)
+
+
+RULES["conv_general_dilated"] = Rule(
+    _convolution_windows,
+    _convolution,
+    prepare=_convolution_prepare,
+    increment=_convolution_increment,
+    multiply_adds=_convolution_multiply_adds,
+    scratch=_convolution_scratch,
+)
+RULES.update({name: Rule(_pool_windows, _pool, fill=fill) for name, fill in _POOL_FILLS.items()})

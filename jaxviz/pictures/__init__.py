@@ -1,0 +1,1 @@
+"""Pictures: files and folders of them, decoded, resized, normalized, packed."""

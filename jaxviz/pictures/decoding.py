@@ -1,0 +1,108 @@
+"""Decode pictures: a file, a PIL image or an array becomes upright 8-bit RGB, rows before columns.
+
+Where a box is given in a picture's own coordinates it refers to the upright picture, after its EXIF
+orientation was applied.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .._checks import InputError
+from .._typing import Pixels
+
+Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray
+
+MAX_PIXELS = 2**27  # 134 million: what one picture may decode to, 400 MB of RGB
+
+
+def decode(source: Source) -> Pixels:
+    """Decode one picture to upright uint8 RGB, (height, width, 3).
+
+    `source` is a path, a PIL image, or a uint8 array (height, width), (height, width, 1), 3 or 4.
+    EXIF orientation is applied; gray, palette, CMYK and 16-bit pictures become RGB; transparent
+    pixels show white; of an animation the first frame is taken.
+
+    Raises `InputError` for what is no picture, is truncated or empty, or would decode to more than
+    `MAX_PIXELS` pixels.
+
+    >>> decode(np.zeros((2, 3), np.uint8)).shape
+    (2, 3, 3)
+    """
+    name = describe(source)
+    if isinstance(source, np.ndarray):
+        return _decode_array(source, name)
+    if not isinstance(source, str | os.PathLike | Image.Image):
+        raise InputError(f"picture: expected a path, a PIL image or uint8 array, got {name}")
+    if not isinstance(source, Image.Image):
+        _check_file(Path(source))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
+            if isinstance(source, Image.Image):
+                return _decode_image(source, name)
+            with Image.open(source) as image:
+                return _decode_image(image, name)
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not a picture in a format that Pillow reads") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{name}: has more than {MAX_PIXELS} pixels") from None
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise anything on damaged files
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{name}: damaged picture ({reason})") from None
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        other = "no ordinary file" if path.exists() else "no such file"
+        raise InputError(f"{path}: {'is a folder' if path.is_dir() else other}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+
+
+def describe(source: Any) -> str:
+    """Name a picture in messages and captions."""
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    if isinstance(source, np.ndarray):
+        return f"array of shape {source.shape} and dtype {source.dtype}"
+    return getattr(source, "filename", "") or type(source).__name__
+
+
+def _decode_array(array: np.ndarray, name: str) -> Pixels:
+    if array.dtype != np.uint8:
+        raise InputError(f"{name}: expected uint8 values from 0 to 255")
+    gray = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
+    if array.size == 0 or not (gray or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise InputError(f"{name}: expected (height, width), (height, width, 3) or 4 channels")
+    return _decode_image(Image.fromarray(array.reshape(array.shape[:2]) if gray else array), name)
+
+
+def _decode_image(image: Image.Image, name: str) -> Pixels:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{name}: {width} x {height} is more than {MAX_PIXELS} pixels")
+    if width * height == 0 or max(width, height) > 100 * min(width, height):
+        raise InputError(f"{name}: {width} x {height} is too narrow for a picture")
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("I", "F") and not _holds_16_bits(upright):
+        raise InputError(f"{name}: mode {upright.mode} with unknown value range; convert to 8 bits")
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        values = np.asarray(upright).astype(np.float64)
+        upright = Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    if upright.has_transparency_data:
+        rgba = upright.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        upright = Image.alpha_composite(white, rgba)
+    return np.asarray(upright.convert("RGB"))
+
+
+def _holds_16_bits(image: Image.Image) -> bool:
+    low, high = image.getextrema()
+    return image.mode == "I" and low >= 0 and 255 < high <= 65535  # type: ignore[operator]

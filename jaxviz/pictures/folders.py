@@ -1,0 +1,126 @@
+"""Folders of pictures: find them all, read them in threads, and list those that cannot be read."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .._checks import InputError
+from .._prefetch import prefetch
+from .._typing import Pixels
+from ..files import MANIFEST, is_ours
+from .decoding import decode
+from .preprocessing import Placement, Preprocessing
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+
+
+def find_pictures(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """List the pictures in folders (recursively, by suffix, sorted) and single files (as given).
+
+    Links are followed, but no folder is entered twice. Folders that jaxviz wrote do not count.
+    """
+    found: list[Path] = []
+    for place in map(Path, places):
+        if place.is_dir():
+            inside = sorted(file for file in _files(place) if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise InputError(f"{place}: no pictures in this folder")
+            found += inside
+        elif place.exists():
+            found.append(place)
+        else:
+            raise InputError(f"{place}: no such file or folder")
+    return found
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """All files below a folder; what is there itself comes before what is linked."""
+    seen: set[str] = set()
+    folders, linked = [place], list[Path]()
+    while folders:
+        folder = folders.pop()
+        real = os.path.realpath(folder)
+        if real not in seen and (folder == place or not (folder / MANIFEST).is_file()):
+            seen.add(real)
+            for entry in _entries(folder):
+                if not entry.is_dir():
+                    yield Path(entry.path)
+                elif entry.is_symlink():
+                    linked.append(Path(entry.path))
+                else:
+                    folders.append(Path(entry.path))
+        if not folders:
+            folders, linked = sorted(linked, reverse=True), []
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
+
+
+class Skipped(NamedTuple):
+    """A picture that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+class FittedPicture(NamedTuple):
+    """A picture as the network gets it, uint8 (crop, crop, 3), and where that lies in it."""
+
+    pixels: Pixels
+    placement: Placement
+
+
+def read_picture(path: Path, preprocessing: Preprocessing) -> FittedPicture | Skipped:
+    """Read and fit one picture; an unreadable one comes back as the reason why.
+
+    So does a figure of ours: the folder was where results went before.
+    """
+    if path.suffix.lower() == ".png" and is_ours(path):
+        return Skipped(str(path), "was made by jaxviz")
+    try:
+        pixels = decode(path)
+    except InputError as error:
+        return Skipped(str(path), str(error).removeprefix(f"{path}: "))
+    return FittedPicture(preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2]))
+
+
+class Loaded(NamedTuple):
+    """Pictures that were read: fitted uint8 (n, crop, crop, 3), their paths and placements."""
+
+    pixels: np.ndarray
+    paths: list[Path]
+    placements: list[Placement]
+    skipped: list[Skipped]
+
+
+def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> Loaded:
+    """Read and fit pictures in threads, in order; unreadable ones are listed, not fatal."""
+    fitted: list[tuple[Path, FittedPicture]] = []
+    skipped: list[Skipped] = []
+    for path, one in prefetch(lambda path: (path, read_picture(path, preprocessing)), paths):
+        if isinstance(one, Skipped):
+            skipped.append(one)
+        else:
+            fitted.append((path, one))
+    if not fitted:
+        raise unreadable(skipped)
+    return Loaded(
+        np.stack([one.pixels for _, one in fitted]),
+        [path for path, _ in fitted],
+        [one.placement for _, one in fitted],
+        skipped,
+    )
+
+
+def unreadable(skipped: Sequence[Skipped]) -> InputError:
+    """The error to raise when not one picture could be read."""
+    reasons = "; ".join(f"{path} ({reason})" for path, reason in skipped[:3])
+    return InputError(f"pictures: none could be read: {reasons or 'none given'}")

@@ -1,0 +1,140 @@
+"""Sets of pictures to sweep over: a folder, arrays in memory, or a packed folder."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from .._checks import InputError
+from .folders import FittedPicture, Skipped, find_pictures, read_picture
+from .preprocessing import Placement, Preprocessing
+
+
+@runtime_checkable
+class PictureSet(Protocol):
+    """Numbered pictures of one shape.
+
+    `image_shape` is (height, width, 3); `grain` says how many pictures
+    a thread best reads at a time.
+    """
+
+    image_shape: tuple[int, int, int]
+    grain: int
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The name of each picture."""
+        ...
+
+    def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
+        """Read the pictures from `start` on into `out`, uint8 (n, height, width, 3).
+
+        Returns those that were skipped, by number. May be called from several threads.
+        """
+        ...
+
+    def picture(self, index: int) -> FittedPicture:
+        """Read one picture that was read before."""
+        ...
+
+    def identity(self) -> str:
+        """A sha256 that changes when the set does."""
+        ...
+
+
+class FolderPictures:
+    """Picture files, decoded and fitted each time they are read.
+
+    Their identity is each file's path inside the folder, size and time of change: what tells an
+    edited picture at the price of a look at the directory, not of reading a million files. Copies
+    that keep the times (`cp -p`, `rsync -a`) stay the same set.
+
+    >>> folder = FolderPictures([Path("a.png")], Preprocessing(8, 8, 1, (0, 0, 0), (1, 1, 1)))
+    >>> folder.read(0, np.zeros((1, 8, 8, 3), np.uint8))
+    {0: Skipped(path='a.png', reason='no such file')}
+    """
+
+    grain = 1
+
+    def __init__(
+        self, paths: Sequence[Path], preprocessing: Preprocessing, *, root: Path | None = None
+    ) -> None:
+        self.paths = paths
+        self.image_shape = preprocessing.input_shape
+        self._preprocessing = preprocessing
+        self._root = root
+
+    def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
+        """Decode and fit."""
+        skipped = {}
+        for offset, path in enumerate(self.paths[start : start + len(out)]):
+            one = read_picture(path, self._preprocessing)
+            if isinstance(one, Skipped):
+                skipped[start + offset] = one
+            else:
+                out[offset] = one.pixels
+        return skipped
+
+    def picture(self, index: int) -> FittedPicture:
+        """Decode one picture again."""
+        one = read_picture(self.paths[index], self._preprocessing)
+        if isinstance(one, Skipped):
+            raise InputError(f"{one.path}: could be read before, but not again ({one.reason})")
+        return one
+
+    def identity(self) -> str:
+        """Hash paths, sizes and times of change."""
+        found = hashlib.sha256()
+        for path in self.paths:
+            name = os.path.relpath(path, self._root) if self._root else str(path)
+            try:
+                status = path.stat()
+                seen = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                seen = "missing"
+            found.update(f"{name}\0{seen}\n".encode(errors="surrogateescape"))
+        return found.hexdigest()
+
+
+class ArrayPictures:
+    """Pictures in an array, in memory or memory-mapped: uint8 (n, height, width, 3).
+
+    >>> ArrayPictures(np.zeros((2, 4, 4, 3), np.uint8)).image_shape
+    (4, 4, 3)
+    """
+
+    grain = 32
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
+            raise InputError(
+                f"pictures: expected uint8 (n, height, width, 3), got {pixels.dtype} {pixels.shape}"
+            )
+        self._pixels = pixels
+        self.paths = [Path(f"{index}") for index in range(len(pixels))]
+        self.image_shape = pixels.shape[1:]
+
+    def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
+        """Copy."""
+        out[:] = self._pixels[start : start + len(out)]
+        return {}
+
+    def picture(self, index: int) -> FittedPicture:
+        """Return one picture, which is its own original."""
+        height, width, _ = self.image_shape
+        return FittedPicture(self._pixels[index], Placement(0, 0, 1, 1, height, width))
+
+    def identity(self) -> str:
+        """Hash the shape and all pixels."""
+        found = hashlib.sha256(str(self._pixels.shape).encode())
+        for start in range(0, len(self._pixels), self.grain):
+            found.update(self._pixels[start : start + self.grain].tobytes())
+        return found.hexdigest()
+
+
+def folder_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) -> FolderPictures:
+    """All pictures of a folder, recursively, in sorted order; what jaxviz wrote does not count."""
+    return FolderPictures(find_pictures([folder]), preprocessing, root=Path(folder))

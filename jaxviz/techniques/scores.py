@@ -1,0 +1,135 @@
+"""Scores: functions of the outputs dict that give a number (or many) for each image.
+
+They are plain values, equal when their arguments are, so a compiled technique is found again. Any
+function `outputs -> (batch, ...)` will do in their place.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._checks import InputError, unknown
+from .._typing import Outputs
+
+
+def _class_scores(outputs: Outputs, layer: str | None) -> Any:
+    name = list(outputs)[-1] if layer is None else layer
+    values = _layer(outputs, name)
+    if values.ndim != 2:
+        raise InputError(
+            f"class scores: expected (batch, classes), got {name!r} of shape {values.shape}"
+        )
+    return values
+
+
+def _layer(outputs: Outputs, layer: str) -> Any:
+    if layer not in outputs:
+        raise InputError(f"layer: {unknown(layer, list(outputs), most=80)}")
+    return outputs[layer]
+
+
+def _check_index(values: Any, what: str, index: int, *, axis: int) -> None:
+    if not 0 <= index < values.shape[axis]:
+        raise InputError(f"{what}: expected 0 to {values.shape[axis] - 1}, got {index}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _ClassScore:
+    index: int
+    layer: str | None
+    kind: str
+
+    def __call__(self, outputs: Outputs) -> Any:
+        values = _class_scores(outputs, self.layer)
+        if self.kind == "probability":
+            values = jax.nn.softmax(values)
+        elif self.kind == "log probability":
+            values = jax.nn.log_softmax(values)
+        _check_index(values, "class", self.index, axis=1)
+        # An array as index, so that all classes share one compiled program.
+        return values[:, np.asarray([self.index])][:, 0]
+
+
+def logit(index: int, *, layer: str | None = None) -> _ClassScore:
+    """The raw score of class `index`, before the softmax.
+
+    `layer` names the entry that holds the logits, (batch, classes); by default the last one. Name
+    it when `apply` was wrapped in `jax.jit`, which sorts the entries of a plain dict.
+
+    >>> import numpy as np
+    >>> float(logit(1)({"fc8": np.array([[0.0, 2.0]])})[0])
+    2.0
+    """
+    return _ClassScore(index, layer, "logit")
+
+
+def probability(index: int, *, layer: str | None = None) -> _ClassScore:
+    """The softmax probability of class `index`, as in Zeiler & Fergus 2014, fig. 7d.
+
+    >>> import numpy as np
+    >>> float(probability(0)({"fc8": np.zeros((1, 4))})[0])
+    0.25
+    """
+    return _ClassScore(index, layer, "probability")
+
+
+def log_probability(index: int, *, layer: str | None = None) -> _ClassScore:
+    """The natural logarithm of `probability(index)`, in nats: it does not saturate near 1.
+
+    >>> import numpy as np
+    >>> round(float(log_probability(0)({"fc8": np.zeros((1, 4))})[0]), 4)
+    -1.3863
+    """
+    return _ClassScore(index, layer, "log probability")
+
+
+@dataclasses.dataclass(frozen=True)
+class _FeatureMapScore:
+    layer: str
+    channel: int
+
+    def __call__(self, outputs: Outputs) -> Any:
+        values = _layer(outputs, self.layer)
+        if values.ndim != 4:
+            raise InputError(f"feature_map: layer {self.layer!r} has no maps, shape {values.shape}")
+        _check_index(values, "channel", self.channel, axis=3)
+        return values[..., self.channel].sum(axis=(1, 2))
+
+
+def feature_map(layer: str, channel: int) -> _FeatureMapScore:
+    """One feature map summed over space, as in Zeiler & Fergus 2014, fig. 7b.
+
+    >>> import numpy as np
+    >>> float(feature_map("conv5", 0)({"conv5": np.ones((1, 2, 3, 4))})[0])
+    6.0
+    """
+    return _FeatureMapScore(layer, channel)
+
+
+@dataclasses.dataclass(frozen=True)
+class _UnitScore:
+    layer: str
+    channel: int
+    row: int
+    col: int
+
+    def __call__(self, outputs: Outputs) -> Any:
+        values = _layer(outputs, self.layer)
+        if values.ndim != 4:
+            raise InputError(f"unit: layer {self.layer!r} has no maps, shape {values.shape}")
+        place = (("row", self.row), ("col", self.col), ("channel", self.channel))
+        for axis, (what, index) in enumerate(place, start=1):
+            _check_index(values, what, index, axis=axis)
+        return values[:, self.row, self.col, self.channel]
+
+
+def unit(layer: str, channel: int, row: int, col: int) -> _UnitScore:
+    """One channel at one position of a layer's map.
+
+    >>> import numpy as np
+    >>> float(unit("conv1", 1, 0, 2)({"conv1": np.arange(6.0).reshape(1, 1, 3, 2)})[0])
+    5.0
+    """
+    return _UnitScore(layer, channel, row, col)

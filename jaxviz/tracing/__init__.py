@@ -1,9 +1,0 @@
-"""Reads a network's jaxpr to recompute only what a box changes, and to find receptive fields."""
-
-from .explanation import ExplainedStep as ExplainedStep
-from .explanation import Explanation as Explanation
-from .explanation import explain as explain
-from .incremental import WindowedOutputs as WindowedOutputs
-from .incremental import windowed_outputs as windowed_outputs
-from .receptive_field import ReceptiveField as ReceptiveField
-from .receptive_field import receptive_field as receptive_field
