@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: tour test test-slow check bench bench-gpu clean
+.PHONY: tour test test-slow test-x64 test-modes check bench bench-gpu clean
 
 tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
@@ -12,6 +12,16 @@ test: $(VENV)/installed-test
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
+
+test-x64: $(VENV)/installed-test
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# The other modes of JAX, and Python without assertions; without compilation only what is quick.
+test-modes: $(VENV)/installed-test
+	JAX_NUMPY_RANK_PROMOTION=raise $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	JAX_DEBUG_NANS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	JAX_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not compiled"
+	$(BIN)/python -O -m pytest -n 2 --dist loadfile -m "not slow"
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
-"""The only place that validates arguments: each mistake is one line that names the thing.
+"""Checks of arguments and of what `apply` returns; each mistake raises one clear line.
 
-Every message says what was got and what is valid. `InputError` is a `ValueError`, so library users
-catch what they expect; the command line prints its message and exits with code 2.
+Every message names the argument, what was got and what is valid. `InputError` is a `ValueError`; the
+command line prints its message and exits with code 2.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from ._typing import Apply, Params, Score
 
 
 class InputError(ValueError):
-    """A mistake in what was given; its message is one line, whatever a file's name holds."""
+    """A mistake in the input. The message is one line, even if a file name has line breaks."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))
@@ -41,7 +41,7 @@ def pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
 
 
 def count(value: Any, name: str, *, most: int | None = None) -> int:
-    """Return a positive whole number, at most `most`."""
+    """Return `value` if it is a positive whole number, at most `most`."""
     if not _is_count(value) or (most is not None and value > most):
         limit = "" if most is None else f" from 1 to {most}"
         raise InputError(f"{name}: expected a positive whole number{limit}, got {value!r}")
@@ -69,7 +69,7 @@ def choice(value: str, name: str, valid: Iterable[str]) -> str:
 
 
 def unknown(value: str, names: Sequence[str], *, most: int = 40) -> str:
-    """Say that `value` is none of `names`, with the nearest ones where there are many."""
+    """The message that `value` is not among `names`, with the nearest ones where there are many."""
     near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.6)
     hint = f" (nearest: {', '.join(near)})" if near and len(names) > 3 else ""
     listed = f"; valid: {', '.join(names)}" if len(names) <= most else ""
@@ -90,7 +90,7 @@ def activation_shapes(apply: Any, params: Any, images: Any) -> dict[str, tuple[i
 def known_layers(apply: Any, params: Any, images: Any, layers: Any) -> tuple[str, ...]:
     """Return `layers` (one name or several) as a tuple; each must be a key of the outputs.
 
-    An `apply` may carry a `note` that says why layers one would look for are not there.
+    An `apply` may carry a `note` that says why a layer is missing; the message quotes it.
     """
     asked = (layers,) if isinstance(layers, str) else tuple(layers)
     if not asked:
@@ -105,10 +105,10 @@ def known_layers(apply: Any, params: Any, images: Any, layers: Any) -> tuple[str
 
 
 def score_shape(score: Score, apply: Apply, params: Params, images: Any) -> tuple[int, ...]:
-    """Return the shape of what a score gives, without computing it; refuse what is no score.
+    """Return the shape of what `score` returns, without computing it; refuse what is no score.
 
-    `images` may be their shape and type alone. An `apply` may carry a `note` that says why layers
-    one would look for are not there.
+    `images` may be a `jax.ShapeDtypeStruct`. An `apply` may carry a `note` that says why a layer is
+    missing; the message quotes it.
     """
 
     def scored(params: Params, images: Any) -> Any:

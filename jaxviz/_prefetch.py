@@ -1,4 +1,4 @@
-"""Work done in threads ahead of whoever consumes it, in order, and only so far ahead."""
+"""Call a function on many items in threads, ahead of the loop that uses the results."""
 
 import os
 from collections import deque
@@ -16,8 +16,8 @@ def prefetch(
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, from as many threads as there are cores.
 
-    At most `depth` results (by default two for each core) are waiting or being made at any time,
-    so memory does not grow with the number of items. An error surfaces where its result would have.
+    At most `depth` results (by default two for each core) exist or are computed at any time, so
+    memory does not grow with the number of items. An error is raised where its result would be.
 
     >>> list(prefetch(str.upper, "abc"))
     ['A', 'B', 'C']

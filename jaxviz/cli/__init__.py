@@ -1,4 +1,4 @@
-"""The command line. Options mean the same everywhere; what they cost is imported when used."""
+"""The command line; an option means the same in every command. JAX is imported only when needed."""
 
 import sys
 from typing import Annotated, Any
@@ -30,19 +30,19 @@ for command in (tour, filters, activations, occlude, neighbors, patches, feature
 app.command()(many.map)
 
 
-_INTERRUPTED = 130  # what typer makes of KeyboardInterrupt
-_Mistake: Any = typer.BadParameter.__base__  # of usage, for which typer has no public name
+_INTERRUPTED = 130  # the code that typer returns for KeyboardInterrupt
+_UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
 
 
 def main() -> None:
     """Run the command line: a user's mistake is one line on standard error and exit code 2."""
     try:
         code = app(prog_name="jaxviz", standalone_mode=False)
-    except _Mistake as error:
-        if said := error.format_message():  # nothing where help was shown
+    except _UsageError as error:
+        if message := error.format_message():  # empty where help was shown
             name = error.ctx.command_path if error.ctx else "jaxviz"
-            said = f"{said[0].lower()}{said[1:].rstrip('.')}"
-            print(f"jaxviz: {said}; see {name} --help", file=sys.stderr)
+            message = f"{message[0].lower()}{message[1:].rstrip('.')}"
+            print(f"jaxviz: {message}; see {name} --help", file=sys.stderr)
         code = 2
     except ValueError as error:
         from .._checks import InputError
@@ -51,13 +51,13 @@ def main() -> None:
             raise
         print(f"jaxviz: {error}", file=sys.stderr)
         code = 2
-    except OSError as error:  # what the file system refuses: a name too long, no permission
+    except OSError as error:  # the file system refuses: a name too long, no permission
         print(f"jaxviz: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         code = 2
     if code == _INTERRUPTED:
         print(
-            "jaxviz: interrupted; nothing was written half; the same command goes on with a sweep "
-            "or a download",
+            "jaxviz: interrupted; no file is half-written, and the same command continues a sweep or "
+            "a download",
             file=sys.stderr,
         )
     raise SystemExit(code)

@@ -1,4 +1,4 @@
-"""What makes a command start and end sooner; nothing here runs where JAX was imported before."""
+"""Settings that make a command start and end sooner, made before JAX is imported."""
 
 import atexit
 import gc
@@ -7,26 +7,26 @@ import sys
 import warnings
 from pathlib import Path
 
-_MOST_BYTES = 2**28  # some hundreds of commands with different options
+_MAX_BYTES = 2**28  # enough for some hundreds of commands with different options
 
 
 def prepare() -> None:
-    """Have JAX keep compiled programs, and Python look for garbage less often.
+    """Keep compiled programs on disk, and run Python's garbage collector less often.
 
-    In a process that has imported JAX, settings are not ours to change.
+    Where JAX is imported already, another program owns the process, and nothing is changed.
     """
     if "jax" in sys.modules:
         return
-    gc.set_threshold(100_000)  # importing and tracing make many objects, of which few are garbage
-    atexit.register(gc.freeze)  # the process ends; what it holds need not be looked through
+    gc.set_threshold(100_000)  # imports and traces make many objects, and little garbage
+    atexit.register(gc.freeze)  # no last collection: the process ends anyway
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         _keep_compiled()
 
 
 def _keep_compiled() -> None:
-    """Keep programs in the folder `compiled` of JAXVIZ_CACHE or of the user's cache folder.
+    """Keep compiled programs in the folder `compiled` of JAXVIZ_CACHE or the user's cache folder.
 
-    Where that cannot be written, everything is compiled each time.
+    If that folder cannot be written, every command compiles anew.
     """
     from ..networks.places import cache_folder
 
@@ -36,10 +36,10 @@ def _keep_compiled() -> None:
     _shrink(folder)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    # On some processors jaxlib rejects what it compiled there itself; it logs an error for each
-    # program and compiles again.
+    # On some processors jaxlib rejects its own compiled programs, logs an error for each and
+    # compiles again.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # A program that was cut short, or is being written by another command, is compiled again.
+    # A truncated program, or one that another command is writing, is compiled again.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
 
 
@@ -49,14 +49,14 @@ def _writable(folder: Path) -> bool:
 
 
 def _shrink(folder: Path) -> None:
-    """Remove the programs that were not used for longest, until the others take little space."""
+    """Remove the least recently used programs until the others fit the limit."""
     try:
         found = [(path.stat(), path) for path in folder.iterdir()]
         total = sum(status.st_size for status, _ in found)
         for status, path in sorted(found, key=lambda one: max(one[0].st_atime, one[0].st_mtime)):
-            if total <= _MOST_BYTES:
+            if total <= _MAX_BYTES:
                 break
             path.unlink()
             total -= status.st_size
-    except OSError:  # there is none yet, or another command was faster
+    except OSError:  # no folder yet, or another command removes files too
         return

@@ -1,7 +1,7 @@
-"""Two-dimensional maps of feature vectors: near on the map is near in features, as far as it goes.
+"""Project feature vectors to the plane, by principal components or t-SNE.
 
 Principal components keep the directions of largest variance (Pearson 1901). t-SNE (van der Maaten
-& Hinton 2008) keeps neighborhoods, and its distances between groups mean little.
+& Hinton 2008) keeps neighborhoods; its distances between groups mean little.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from .._typing import Array
 
 _ROWS = 4096  # vectors read at a time
 _PASSES = 100
-_SPARE = 8  # directions followed besides the asked ones, for convergence
+_EXTRA = 8  # directions iterated besides the k asked for, which speeds up convergence
 
 
 class Projection(NamedTuple):
@@ -29,9 +29,9 @@ def principal_components(
 ) -> Projection:
     """Project vectors on their k directions of largest variance, largest first.
 
-    The directions are found by subspace iteration, passing over the vectors in pieces, so a
-    memory-mapped array is never loaded whole. `tolerance` is the change of the variances between
-    two passes, relative to all of it, at which to stop. Each direction's largest entry is positive.
+    Subspace iteration reads the vectors in pieces, so a memory-mapped array is never loaded whole.
+    It stops when the variances change by less than `tolerance` of the total variance from one pass
+    to the next. Each direction's largest entry is positive.
 
     Raises:
         InputError: not (vectors, dim), or `k` is more than either.
@@ -53,7 +53,7 @@ def principal_components(
         return np.asarray(vectors[start : start + _ROWS], np.float64) - mean
 
     total = sum(float((centered(i) ** 2).sum()) for i in starts) or 1.0
-    width = min(k + _SPARE, number, dim)
+    width = min(k + _EXTRA, number, dim)
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(dim, width)))[0]
     before = np.zeros(width)
     for _ in range(_PASSES):
@@ -69,7 +69,7 @@ def principal_components(
 
 
 def t_sne(vectors: Float[Array, "vectors dim"], *, seed: int = 0) -> Float[np.ndarray, "vectors 2"]:
-    """Lay vectors out in the plane by t-SNE, from their first 50 principal components.
+    """Place vectors in the plane by t-SNE of their first 50 principal components.
 
     Needs scikit-learn (`pip install "jaxviz-cnn[map]"`) and at least 4 vectors.
 

@@ -1,9 +1,9 @@
 """Filters as pictures: what a convolution's weights look like.
 
-A first-layer filter has as many channels as the image, so it is a picture of what it answers to:
-the inner product is largest for an image patch that looks like it (Krizhevsky et al. 2012, fig. 3).
-Filters further up see channels, not colors; each channel is a gray picture of its own, and says
-little, because what the channel stands for is not visible in it.
+A first-layer filter has as many channels as the image, so it is itself a picture of what it responds
+to: the inner product is largest for a patch that looks like it (Krizhevsky et al. 2012, fig. 3).
+Filters of later layers read channels, not colors. Each input channel is a gray picture, which says
+little, because it does not show what the channel stands for.
 
 All functions are pure and work under `jit`.
 """
@@ -29,7 +29,7 @@ def filter_tiles(
         scaling: "symmetric" maps a zero weight to middle gray and each filter's largest absolute
             weight to 0 or 1, so that color and sign are kept; "shared" does so with one scale for
             all filters, so that they can be compared; "range" stretches each filter from its
-            smallest weight (0) to its largest (1), so that gray means nothing in particular.
+            smallest weight (0) to its largest (1), so that gray has no fixed meaning.
 
     Raises:
         InputError: the kernel does not read three channels.
@@ -53,8 +53,8 @@ def filter_slices(
 ) -> Float[Array, "filters channels height width"]:
     """Any layer's filters, each input channel as a gray picture with values from 0 to 1.
 
-    `scaling` is that of `filter_tiles`, each filter with all its channels being scaled as one, so
-    that a faint tile is a channel which the filter hardly uses.
+    `scaling` is that of `filter_tiles`; all channels of a filter share one scale, so a faint tile
+    is a channel that the filter hardly uses.
 
     >>> import numpy as np
     >>> filter_slices(np.zeros((5, 5, 64, 192), np.float32)).shape

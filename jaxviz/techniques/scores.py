@@ -1,7 +1,7 @@
-"""Scores: functions of the outputs dict that give a number (or many) for each image.
+"""Scores: functions of the outputs dict that return one number for each image, or many.
 
-They are plain values, equal when their arguments are, so a compiled technique is found again. Any
-function `outputs -> (batch, ...)` will do in their place.
+Two scores with the same arguments are equal, so compiled code is reused. Any function
+`outputs -> (batch, ...)` can take their place.
 """
 
 import dataclasses
@@ -76,7 +76,7 @@ def probability(index: int, *, layer: str | None = None) -> _ClassScore:
 
 
 def log_probability(index: int, *, layer: str | None = None) -> _ClassScore:
-    """The natural logarithm of `probability(index)`, in nats: it does not saturate near 1.
+    """The natural logarithm of `probability(index)`, in nats; it does not saturate near 1.
 
     >>> import numpy as np
     >>> round(float(log_probability(0)({"fc8": np.zeros((1, 4))})[0]), 4)
