@@ -1,7 +1,7 @@
 """Checks of arguments and of what `apply` returns; each mistake raises one clear line.
 
-Every message names the argument, what was got and what is valid. `InputError` is a `ValueError`; the
-command line prints its message and exits with code 2.
+Every message names the argument, what was got and what is valid. `InputError` is a `ValueError`;
+the command line prints its message and exits with code 2.
 """
 
 import difflib

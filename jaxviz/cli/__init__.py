@@ -56,8 +56,8 @@ def main() -> None:
         code = 2
     if code == _INTERRUPTED:
         print(
-            "jaxviz: interrupted; no file is half-written, and the same command continues a sweep or "
-            "a download",
+            "jaxviz: interrupted; no file is half-written, and the same command continues a sweep "
+            "or a download",
             file=sys.stderr,
         )
     raise SystemExit(code)

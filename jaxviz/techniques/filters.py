@@ -1,9 +1,9 @@
 """Filters as pictures: what a convolution's weights look like.
 
-A first-layer filter has as many channels as the image, so it is itself a picture of what it responds
-to: the inner product is largest for a patch that looks like it (Krizhevsky et al. 2012, fig. 3).
-Filters of later layers read channels, not colors. Each input channel is a gray picture, which says
-little, because it does not show what the channel stands for.
+A first-layer filter has as many channels as the image, so it is itself a picture of what it
+responds to: the inner product is largest for a patch that looks like it (Krizhevsky et al. 2012,
+fig. 3). Filters of later layers read channels, not colors. Each input channel is a gray picture,
+which says little, because it does not show what the channel stands for.
 
 All functions are pure and work under `jit`.
 """
