@@ -20,6 +20,8 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 hook = jaxtyping.install_import_hook("jaxviz", CHECKER)
 
+pytest.register_assert_rewrite("sweeping", "tolerances")  # asserts in helpers, under python -O too
+
 settings.register_profile("jaxviz", derandomize=True, deadline=None, database=None, max_examples=40)
 settings.load_profile("jaxviz")
 
