@@ -153,3 +153,12 @@ def test_a_damaged_file_is_named(tmp_path, undisturbed):
     with pytest.raises(InputError, match=r"features\.npy: missing or damaged"):
         sweep.load_features(tmp_path)
     assert json.loads((tmp_path / "jaxviz.json").read_text())["complete"]
+
+
+def test_without_a_folder_they_are_the_same_in_memory(undisturbed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = sweep.load_features(undisturbed)
+    found = vectors(sweep.ArrayPictures(pixels(NUMBER)))
+    assert found.vectors.tobytes() == expected.vectors.tobytes()
+    assert found[1:] == expected[1:]
+    assert not list(tmp_path.iterdir())

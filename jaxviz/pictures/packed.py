@@ -30,7 +30,7 @@ from ..files import (
 )
 from .folders import FittedPicture, Skipped, read_picture, unreadable
 from .preprocessing import Placement, Preprocessing
-from .sets import FolderPictures
+from .sets import FolderPictures, PictureSet, folder_pictures
 
 KIND = "packed pictures"
 _SHARD = 4096  # pictures
@@ -127,6 +127,13 @@ def open_packed(folder: Path, preprocessing: Preprocessing) -> "PackedPictures":
                 f"{getattr(preprocessing, name)}; pack the pictures for this network"
             )
     return PackedPictures(folder, manifest)
+
+
+def open_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) -> PictureSet:
+    """Open a folder for a network's sweeps: a packed one, or the pictures found in it."""
+    if is_packed(Path(folder)):
+        return open_packed(Path(folder), preprocessing)
+    return folder_pictures(folder, preprocessing)
 
 
 class PackedPictures:

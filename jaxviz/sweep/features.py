@@ -30,8 +30,9 @@ _PIECE = 2**24  # bytes copied at a time
 class Features(NamedTuple):
     """The features of many pictures.
 
-    `vectors` is float32 (pictures, dim), mapped into memory; `paths` name its rows; `skipped` are
-    the pictures that have none; `manifest` says how they were made.
+    `vectors` is float32 (pictures, dim), mapped into memory if it lies in a folder; `paths` name
+    its rows; `skipped` are the pictures that could not be read and have no row; `manifest` says
+    how the features were made: kind, layer, number, dim, provenance.
     """
 
     vectors: np.ndarray
@@ -47,39 +48,36 @@ def features(
     *,
     prepare: Callable[[Any], Any],
     layer: str,
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
     batch_size: int | None = None,
     save_every: int = 100,
     part: Part = ALONE,
     progress: Progress | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Features:
-    """Write one layer's activations of every picture as flat vectors, in (row, col, channel) order.
+    """One layer's activations of every picture as flat vectors, in (row, col, channel) order.
 
     `folder` gets features.npy, float32 (pictures, dim), which NumPy and faiss read; index.jsonl,
     whose lines name its rows; and jaxviz.json with the layer, the `provenance` and what was
-    skipped. Interrupted, it goes on where it was; the other options are those of `top_patches`.
+    skipped. Interrupted, it goes on where it was. Without a folder nothing is written, and the
+    vectors are in memory. The other options are those of `top_patches`.
 
     Raises:
         InputError: an unknown layer, nothing readable, or a folder whose sweep had other pictures,
             weights or options; the message says which.
 
-    >>> import tempfile
     >>> from jaxviz.sweep import ArrayPictures, features
     >>> pictures = ArrayPictures(np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3))
     >>> mean = lambda params, images: {"mean": images.mean((1, 2))}
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     made = features(
-    ...         mean, (), pictures, prepare=lambda x: x.astype("float32"), layer="mean",
-    ...         folder=folder,
-    ...     )
-    ...     made.vectors.tolist()
+    >>> made = features(
+    ...     mean, (), pictures, prepare=lambda x: x.astype("float32"), layer="mean"
+    ... )
+    >>> made.vectors.tolist()
     [[4.5, 5.5, 6.5], [16.5, 17.5, 18.5]]
 
     """
     batch_size = devices.batch_size(batch_size)
     count(save_every, "save_every")
-    folder = Path(folder)
     example = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)
     images = jax.eval_shape(prepare, example)
     known_layers(apply, params, images, layer)
@@ -88,20 +86,30 @@ def features(
         values = apply(params, prepare(pixels))[layer]
         return state, values.reshape(len(values), -1).astype(jnp.float32)
 
-    shape = jax.eval_shape(lambda *a: step(None, *a)[1], params, example, None).shape
+    dim = jax.eval_shape(lambda *a: step(None, *a)[1], params, example, None).shape[1]
     # Nothing is kept but the rows; an empty array as state makes jaxlib 0.11 crash.
     task = Task(np.zeros(()), step, lambda a, b: a)
-    said = identity(KIND, pictures, params, {"layer": layer, "batch size": batch_size})
-    checkpoint = Checkpoint(folder, said, part)
-    with _RowFile(_rows_path(folder, part.process, part.processes), shape[1]) as rows:
-        saved = sweep(
-            task, params, pictures, batch_size=batch_size, part=part, checkpoint=checkpoint,
-            save_every=save_every, rows=rows, progress=progress,
-        )  # fmt: skip
+    options = {"layer": layer, "batch size": batch_size}
+    how: dict[str, Any] = {
+        "batch_size": batch_size,
+        "part": part,
+        "save_every": save_every,
+        "progress": progress,
+    }
+    record = {"layer": layer, "provenance": dict(provenance or {})}
+    if folder is None:
+        table = _RowTable(len(pictures.paths), dim)
+        parts = merged(task, pictures, sweep(task, params, pictures, rows=table, **how), None)
+        manifest = _manifest(parts, dim, record)
+        paths = [pictures.paths[index] for index in _kept(pictures, parts)]
+        return Features(table.rows(), paths, _skipped(parts), manifest)
+    folder = Path(folder)
+    checkpoint = Checkpoint(folder, identity(KIND, pictures, params, options), part)
+    with _RowFile(_rows_path(folder, part.process, part.processes), dim) as rows:
+        saved = sweep(task, params, pictures, checkpoint=checkpoint, rows=rows, **how)
     parts = merged(task, pictures, saved, checkpoint)
     if part.process == 0:
-        record = {"layer": layer, "provenance": dict(provenance or {})}
-        _finish(folder, pictures, parts, shape[1], record)
+        _finish(folder, pictures, parts, _manifest(parts, dim, record))
     while not read_manifest(folder).get("complete"):
         wait_a_little()
     return load_features(folder)
@@ -133,6 +141,31 @@ def is_features(folder: Path) -> bool:
 
 def _rows_path(folder: Path, process: int, processes: int) -> Path:
     return folder / f"sweep-{process:05d}-of-{processes:05d}.npy"
+
+
+class _RowTable:
+    """Rows in memory."""
+
+    def __init__(self, most: int, dim: int) -> None:
+        self._rows = np.empty((most, dim), np.float32)
+        self._number = 0
+
+    def truncate(self, number: int) -> None:
+        """Keep the first rows."""
+        self._number = number
+
+    def append(self, rows: np.ndarray) -> None:
+        """Copy."""
+        self._rows[self._number : self._number + len(rows)] = rows
+        self._number += len(rows)
+
+    def sync(self) -> int:
+        """Say how many there are."""
+        return self._number
+
+    def rows(self) -> np.ndarray:
+        """All rows."""
+        return self._rows[: self._number]
 
 
 class _RowFile:
@@ -182,33 +215,42 @@ class _RowFile:
         return self._number
 
 
+def _skipped(parts: list[Saved]) -> list[Skipped]:
+    return [one for part in parts for one in part.skipped.values()]
+
+
+def _kept(pictures: PictureSet, parts: list[Saved]) -> Iterator[int]:
+    """The numbers of the pictures that have a row."""
+    skipped = {index for part in parts for index in part.skipped}
+    return (index for index in range(len(pictures.paths)) if index not in skipped)
+
+
+def _manifest(parts: list[Saved], dim: int, record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": KIND, "complete": True, "number": sum(part.rows for part in parts), "dim": dim,
+        **record, "skipped": [one._asdict() for one in _skipped(parts)],
+    }  # fmt: skip
+
+
 def _finish(
-    folder: Path, pictures: PictureSet, parts: list[Saved], dim: int, record: Mapping[str, Any]
+    folder: Path, pictures: PictureSet, parts: list[Saved], manifest: Mapping[str, Any]
 ) -> None:
     """Put the parts' rows together and name them; the manifest comes last."""
     paths = [_rows_path(folder, i, len(parts)) for i in range(len(parts))]
-    number = sum(part.rows for part in parts)
     if len(paths) == 1 and paths[0].is_file():
         paths[0].replace(folder / VECTORS)
     elif all(path.is_file() for path in paths):
-        write_whole(folder / VECTORS, _joined(paths, number, dim))
+        write_whole(folder / VECTORS, _joined(paths, manifest["number"], manifest["dim"]))
     for path in paths:
         path.unlink(missing_ok=True)
-    skipped = {index: one for part in parts for index, one in part.skipped.items()}
 
     def lines() -> Iterator[bytes]:
-        for index, path in enumerate(pictures.paths):
-            if index not in skipped:
-                yield json.dumps({"picture": str(path)}, ensure_ascii=False).encode() + b"\n"
+        for index in _kept(pictures, parts):
+            name = {"picture": str(pictures.paths[index])}
+            yield json.dumps(name, ensure_ascii=False).encode() + b"\n"
 
     write_whole(folder / INDEX, lines())
-    write_manifest(
-        folder,
-        {
-            "kind": KIND, "complete": True, "number": number, "dim": dim, **record,
-            "skipped": [one._asdict() for one in skipped.values()],
-        },
-    )  # fmt: skip
+    write_manifest(folder, manifest)
 
 
 def _joined(paths: list[Path], number: int, dim: int) -> Iterator[bytes]:
