@@ -15,9 +15,10 @@ from ..pictures.folders import FittedPicture, Skipped, read_picture
 from ..pictures.preprocessing import batches
 from ..pictures.sets import ArrayPictures
 from ..sweep import Features, PictureSet
+from ..sweep.batches import top_patches
 from ..techniques.activations import features
 from ..techniques.neighbors.search import Neighbors, label_agreement, nearest_neighbors
-from ..techniques.patches import TopPatches, top_patches
+from ..techniques.patches import TopPatches
 from .exhibit import Exhibit, number, short, shown
 from .patch_pages import Seen, chosen_channels, patch_pages
 
