@@ -1,7 +1,6 @@
 """The network that a sweep runs, recorded, and hashed so that it can be told from any other."""
 
 import dataclasses
-import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from jax.extend import core
 
 from .._checks import selected
 from .._typing import Apply, Params
-from ..jaxpr.tape import Constant, Recording, record
+from ..jaxpr.tape import Constant, Recording, Slot, record
 
 
 def recorded(
@@ -34,8 +33,8 @@ def recorded(
 def network_hash(recording: Recording) -> str:
     """A sha256 of all operations and of the arrays that the network closes over.
 
-    It is the same in every process and run of Python. A Python function that the network calls back
-    counts by its name alone.
+    It is the same in every process and run of Python. Of a Python function that the network calls
+    back it holds no more than that there is one.
     """
     found = hashlib.sha256()
     _add_recording(found, recording)
@@ -52,16 +51,24 @@ def array_hash(leaves: Mapping[str, Any]) -> str:
 
 
 def _add_recording(found: Any, recording: Recording) -> None:
-    tape = recording.tape
-    _add(found, recording.constants)
+    tape, numbers = recording.tape, dict[int, int]()
+
+    def named(slots: Sequence[Slot]) -> list[Any]:
+        """Slots by the order in which they come, in which what was left out does not count."""
+        return [
+            slot if isinstance(slot, Constant) else numbers.setdefault(slot, len(numbers))
+            for slot in slots
+        ]
+
+    _add(found, [recording.constants, named(tape.inputs)])
     for step in tape.steps:
-        _add(found, [step.name, step.inputs, step.outputs, dict(step.params)])
-        _add(found, [[str(aval.dtype), aval.shape] for aval in step.output_avals])
-    _add(found, [tape.inputs, tape.outputs])
+        _add(found, [step.name, named(step.inputs), named(step.outputs), step.params])
+        _add(found, [(str(aval.dtype), aval.shape) for aval in step.output_avals])
+    _add(found, named(tape.outputs))
 
 
 def _add(found: Any, value: Any) -> None:
-    """Add a value by what it holds, never by where it is in memory."""
+    """Add a value by what it holds, never by where it lies in memory."""
     found.update(f"{type(value).__name__}(".encode())
     if isinstance(value, core.Jaxpr):
         value = core.ClosedJaxpr(value, ())
@@ -69,23 +76,20 @@ def _add(found: Any, value: Any) -> None:
         _add_recording(found, record(core.jaxpr_as_fun(value), *value.in_avals))
     elif isinstance(value, Constant):
         _add(found, value.value)
-    elif isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        found.update(str(value.dtype).encode())
-        _add(found, jax.random.key_data(value))
     elif isinstance(value, np.ndarray | np.generic | jax.Array):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            found.update(str(value.dtype).encode())
+            value = jax.random.key_data(value)  # type: ignore[arg-type]
         array = np.asarray(value)
-        found.update(f"{array.shape} {array.dtype}\n".encode())
-        found.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        found.update(f"{array.shape} {array.dtype}\n".encode() + array.tobytes())
     elif isinstance(value, Mapping):
-        for name in sorted(value, key=str):
-            _add(found, [name, value[name]])
+        _add(found, sorted(value.items()))
     elif isinstance(value, tuple | list):
         for item in value:
             _add(found, item)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        _add(found, [(one.name, getattr(value, one.name)) for one in dataclasses.fields(value)])
-    elif isinstance(value, str | bytes | int | float | complex | enum.Enum | np.dtype | None):
-        found.update(repr(value).encode())
-    else:  # of which Python need not know more than its address
-        found.update(getattr(value, "__qualname__", type(value).__qualname__).encode())
+        _add(found, {one.name: getattr(value, one.name) for one in dataclasses.fields(value)})
+    else:
+        text = repr(value)
+        found.update((text if " at 0x" not in text else type(value).__qualname__).encode())
     found.update(b")")
