@@ -15,7 +15,8 @@ import numpy as np
 
 import jaxviz
 from jaxviz import draw
-from jaxviz.pictures.folders import find_pictures, load_pictures
+from jaxviz.pictures.folders import find_pictures
+from jaxviz.pictures.sets import load_pictures
 from jaxviz.techniques.patches import crop
 
 PICTURES = Path(__file__).parent / "images"

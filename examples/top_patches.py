@@ -14,8 +14,9 @@ import numpy as np
 
 import jaxviz
 from jaxviz import draw
-from jaxviz.pictures.folders import find_pictures, load_pictures
+from jaxviz.pictures.folders import find_pictures
 from jaxviz.pictures.preprocessing import batches
+from jaxviz.pictures.sets import load_pictures
 from jaxviz.techniques.patches import crop
 
 LAYER, ROWS, K = "conv2", 6, 7

@@ -13,7 +13,8 @@ import jaxviz
 from jaxviz import draw
 from jaxviz.files import write_manifest
 from jaxviz.pictures.decoding import decode
-from jaxviz.pictures.folders import SUFFIXES, find_pictures, load_pictures
+from jaxviz.pictures.folders import SUFFIXES, find_pictures
+from jaxviz.pictures.sets import load_pictures
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sweeping import (
     apply,
     finish,
     interrupted,
+    names,
     params,
     pixels,
     prepare,
@@ -36,10 +37,10 @@ def undisturbed(tmp_path_factory):
 
 def assert_same_files(folder, expected):
     for path in expected.iterdir():
-        if not path.name.startswith("sweep-"):
+        if not path.name.startswith(("sweep-", ".lock-")):
             assert (folder / path.name).read_bytes() == path.read_bytes(), path.name
-    names = {path.name for path in folder.iterdir() if not path.name.startswith("sweep-")}
-    assert names == {"features.npy", "index.jsonl", "jaxviz.json"}
+    left = [name for name in names(folder) if not name.startswith("sweep-")]
+    assert left == ["features.npy", "index.jsonl", "jaxviz.json"]
 
 
 def test_equal_to_the_plain_technique(undisturbed):
@@ -153,3 +154,12 @@ def test_a_damaged_file_is_named(tmp_path, undisturbed):
     with pytest.raises(InputError, match=r"features\.npy: missing or damaged"):
         sweep.load_features(tmp_path)
     assert json.loads((tmp_path / "jaxviz.json").read_text())["complete"]
+
+
+def test_without_a_folder_they_are_the_same_in_memory(undisturbed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = sweep.load_features(undisturbed)
+    found = vectors(sweep.ArrayPictures(pixels(NUMBER)))
+    assert found.vectors.tobytes() == expected.vectors.tobytes()
+    assert found[1:] == expected[1:]
+    assert not list(tmp_path.iterdir())

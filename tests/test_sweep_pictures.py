@@ -178,3 +178,31 @@ def test_a_picture_that_vanished_is_named(tmp_path):
     }
     with pytest.raises(InputError, match=r"gone\.png: could be read before"):
         pictures.picture(0)
+
+
+def test_pictures_in_memory_keep_where_they_come_from(mixed):
+    folder = sweep.folder_pictures(mixed, SMALL)
+    loaded = sweep.load_pictures(folder.paths, SMALL)
+    numbers = [i for i, path in enumerate(folder.paths) if path.name not in UNREADABLE]
+    assert loaded.paths == [folder.paths[i] for i in numbers]
+    for index, number in enumerate(numbers):
+        found, expected = loaded.picture(index), folder.picture(number)
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+        assert found.placement == expected.placement
+    assert {one.path.rsplit("/", 1)[-1] for one in loaded.skipped} == set(UNREADABLE)
+    other = sweep.ArrayPictures(loaded.pixels, paths=loaded.paths[::-1])
+    assert other.identity() != loaded.identity()
+
+
+@pytest.mark.parametrize("name", ["paths", "placements"])
+def test_pictures_in_memory_have_as_many_names_as_pixels(name):
+    with pytest.raises(InputError, match=f"{name}: expected 3, one for each picture, got 0"):
+        sweep.ArrayPictures(np.zeros((3, 4, 4, 3), np.uint8), **{name: []})
+
+
+def test_a_folder_is_opened_for_what_it_holds(mixed, tmp_path):
+    packed(mixed, tmp_path / "packed")
+    folder, decoded = (sweep.open_pictures(f, SMALL) for f in (mixed, str(tmp_path / "packed")))
+    assert isinstance(folder, sweep.FolderPictures)
+    assert isinstance(decoded, sweep.PackedPictures)
+    assert folder.paths == decoded.paths

@@ -31,7 +31,6 @@ from .steps import (
     track,
     write_exhibits,
 )
-from .sweeps import open_pictures
 
 if TYPE_CHECKING:
     from ..networks.registry import Network
@@ -49,7 +48,7 @@ def features_of(
         yield sweep.load_features(folder), None
         return
     name = layer or model.spec.feature_layer
-    pictures = open_pictures(folder, model.spec.preprocessing)
+    pictures = sweep.open_pictures(folder, model.spec.preprocessing)
     with tempfile.TemporaryDirectory() as temporary:
         with counter(f"{name} features") as progress:
             made = sweep.features(

@@ -10,7 +10,7 @@ from .options import USUAL
 
 if TYPE_CHECKING:
     from ..networks.registry import Network
-    from ..pictures.folders import Loaded
+    from ..pictures.sets import ArrayPictures
     from ..report.exhibit import Exhibit, Picture
 
 
@@ -52,9 +52,10 @@ def read_picture(model: "Network", path: Path) -> "Picture":
     return Picture(path.stem, model.spec.preprocessing.fit(decode(path)))
 
 
-def read_pictures(model: "Network", folder: Path) -> "Loaded":
+def read_pictures(model: "Network", folder: Path) -> "ArrayPictures":
     """Read a folder's pictures and say which were skipped."""
-    from ..pictures.folders import find_pictures, load_pictures
+    from ..pictures.folders import find_pictures
+    from ..pictures.sets import load_pictures
 
     paths = find_pictures([folder])
     loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)

@@ -1,7 +1,7 @@
 """Commands that run over picture sets of any size; started again, they go on where they were."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,19 +23,6 @@ from .options import (
     Weights,
 )
 from .steps import counter, load_network, report_skipped, say
-
-if TYPE_CHECKING:
-    from ..pictures.preprocessing import Preprocessing
-    from ..sweep import PictureSet
-
-
-def open_pictures(folder: Path, preprocessing: "Preprocessing") -> "PictureSet":
-    """A folder of pictures or a packed one."""
-    from .. import sweep
-
-    if sweep.is_packed(folder):
-        return sweep.open_packed(folder, preprocessing)
-    return sweep.folder_pictures(folder, preprocessing)
 
 
 def patches(
@@ -97,9 +84,9 @@ def patches(
     for name in set(layers) & set(shapes):  # unknown ones are named by the sweep
         channels(channel or (), shapes[name][-1])
     if restart:
-        sweep.restart(output)
+        sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)
-    pictures = open_pictures(folder, model.spec.preprocessing)
+    pictures = sweep.open_pictures(folder, model.spec.preprocessing)
     with counter(", ".join(layers)) as progress:
         swept = sweep.top_patches(
             model.apply, model.params, pictures, prepare=model.spec.preprocessing.normalize,
@@ -178,9 +165,9 @@ def features(
     model = load_network(network, weights)
     name = layer or model.spec.feature_layer
     if restart:
-        sweep.restart(output)
+        sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)
-    pictures = open_pictures(folder, model.spec.preprocessing)
+    pictures = sweep.open_pictures(folder, model.spec.preprocessing)
     options = {"folder": str(folder), "layer": name, "batch_size": batch_size}
     with counter(f"{name} features") as progress:
         made = sweep.features(

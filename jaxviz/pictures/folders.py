@@ -1,14 +1,11 @@
-"""Folders of pictures: find them all, read them in threads, and list those that cannot be read."""
+"""Find the pictures of a folder, and read one, or say why it cannot be read."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from .._checks import InputError
-from .._prefetch import prefetch
 from .._typing import Pixels
 from ..files import MANIFEST, is_ours
 from .decoding import decode
@@ -90,34 +87,6 @@ def read_picture(path: Path, preprocessing: Preprocessing) -> FittedPicture | Sk
     except InputError as error:
         return Skipped(str(path), str(error).removeprefix(f"{path}: "))
     return FittedPicture(preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2]))
-
-
-class Loaded(NamedTuple):
-    """Pictures that were read: fitted uint8 (n, crop, crop, 3), their paths and placements."""
-
-    pixels: np.ndarray
-    paths: list[Path]
-    placements: list[Placement]
-    skipped: list[Skipped]
-
-
-def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> Loaded:
-    """Read and fit pictures in threads, in order; unreadable ones are listed, not fatal."""
-    fitted: list[tuple[Path, FittedPicture]] = []
-    skipped: list[Skipped] = []
-    for path, one in prefetch(lambda path: (path, read_picture(path, preprocessing)), paths):
-        if isinstance(one, Skipped):
-            skipped.append(one)
-        else:
-            fitted.append((path, one))
-    if not fitted:
-        raise unreadable(skipped)
-    return Loaded(
-        np.stack([one.pixels for _, one in fitted]),
-        [path for path, _ in fitted],
-        [one.placement for _, one in fitted],
-        skipped,
-    )
 
 
 def unreadable(skipped: Sequence[Skipped]) -> InputError:

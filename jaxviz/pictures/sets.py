@@ -2,14 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from .._checks import InputError
-from .folders import FittedPicture, Skipped, find_pictures, read_picture
+from .._prefetch import prefetch
+from .folders import FittedPicture, Skipped, find_pictures, read_picture, unreadable
 from .preprocessing import Placement, Preprocessing
 
 
@@ -17,12 +18,12 @@ from .preprocessing import Placement, Preprocessing
 class PictureSet(Protocol):
     """Numbered pictures of one shape.
 
-    `image_shape` is (height, width, 3); `grain` says how many pictures
+    `image_shape` is (height, width, 3); `read_size` says how many pictures
     a thread best reads at a time.
     """
 
     image_shape: tuple[int, int, int]
-    grain: int
+    read_size: int
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -57,7 +58,7 @@ class FolderPictures:
     {0: Skipped(path='a.png', reason='no such file')}
     """
 
-    grain = 1
+    read_size = 1
 
     def __init__(
         self, paths: Sequence[Path], preprocessing: Preprocessing, *, root: Path | None = None
@@ -102,37 +103,87 @@ class FolderPictures:
 class ArrayPictures:
     """Pictures in an array, in memory or memory-mapped: uint8 (n, height, width, 3).
 
+    Attributes:
+        pixels: the array.
+        paths: the name of each picture, by default its number.
+        skipped: pictures that are not in the array because they could not be read, and why.
+
+    `placements` say where each one lies in the picture it was cut from; by default it is its own
+    original.
+
     >>> ArrayPictures(np.zeros((2, 4, 4, 3), np.uint8)).image_shape
     (4, 4, 3)
     """
 
-    grain = 32
+    read_size = 32
 
-    def __init__(self, pixels: np.ndarray) -> None:
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        *,
+        paths: Sequence[Path] | None = None,
+        placements: Sequence[Placement] | None = None,
+        skipped: Sequence[Skipped] = (),
+    ) -> None:
         if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
             raise InputError(
                 f"pictures: expected uint8 (n, height, width, 3), got {pixels.dtype} {pixels.shape}"
             )
-        self._pixels = pixels
-        self.paths = [Path(f"{index}") for index in range(len(pixels))]
-        self.image_shape = pixels.shape[1:]
+        number, height, width, _ = pixels.shape
+        self.pixels = pixels
+        self.image_shape = (height, width, 3)
+        self.paths = [Path(str(i)) for i in range(number)] if paths is None else list(paths)
+        self.placements = (
+            [Placement(0, 0, 1, 1, height, width)] * number
+            if placements is None
+            else list(placements)
+        )
+        self.skipped = list(skipped)
+        for name, given in (("paths", self.paths), ("placements", self.placements)):
+            if len(given) != number:
+                raise InputError(
+                    f"{name}: expected {number}, one for each picture, got {len(given)}"
+                )
 
     def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
         """Copy."""
-        out[:] = self._pixels[start : start + len(out)]
+        out[:] = self.pixels[start : start + len(out)]
         return {}
 
     def picture(self, index: int) -> FittedPicture:
-        """Return one picture, which is its own original."""
-        height, width, _ = self.image_shape
-        return FittedPicture(self._pixels[index], Placement(0, 0, 1, 1, height, width))
+        """Return one picture."""
+        return FittedPicture(self.pixels[index], self.placements[index])
 
     def identity(self) -> str:
-        """Hash the shape and all pixels."""
-        found = hashlib.sha256(str(self._pixels.shape).encode())
-        for start in range(0, len(self._pixels), self.grain):
-            found.update(self._pixels[start : start + self.grain].tobytes())
+        """Hash the shape, the paths and all pixels."""
+        found = hashlib.sha256(f"{self.pixels.shape}\n".encode())
+        for path in self.paths:
+            found.update(f"{path}\n".encode(errors="surrogateescape"))
+        for start in range(0, len(self.pixels), self.read_size):
+            found.update(self.pixels[start : start + self.read_size].tobytes())
         return found.hexdigest()
+
+
+def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> ArrayPictures:
+    """Read and fit pictures in threads, in order; those that cannot be read are in `skipped`.
+
+    Raises `InputError` if not one can be read.
+    """
+    fitted: list[tuple[Path, FittedPicture]] = []
+    skipped: list[Skipped] = []
+    for path, one in prefetch(lambda path: (path, read_picture(path, preprocessing)), paths):
+        if isinstance(one, Skipped):
+            skipped.append(one)
+        else:
+            fitted.append((path, one))
+    if not fitted:
+        raise unreadable(skipped)
+    return ArrayPictures(
+        np.stack([one.pixels for _, one in fitted]),
+        paths=[path for path, _ in fitted],
+        placements=[one.placement for _, one in fitted],
+        skipped=skipped,
+    )
 
 
 def folder_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) -> FolderPictures:

@@ -11,12 +11,14 @@ from .._checks import InputError, count
 from .._prefetch import prefetch
 from ..incremental import receptive_field
 from ..networks.registry import Network
-from ..pictures.folders import FittedPicture, Loaded, Skipped, read_picture
+from ..pictures.folders import FittedPicture, Skipped, read_picture
 from ..pictures.preprocessing import batches
+from ..pictures.sets import ArrayPictures
 from ..sweep import Features, PictureSet
+from ..sweep.batches import top_patches
 from ..techniques.activations import features
 from ..techniques.neighbors.search import Neighbors, label_agreement, nearest_neighbors
-from ..techniques.patches import TopPatches, top_patches
+from ..techniques.patches import TopPatches
 from .exhibit import Exhibit, number, short, shown
 from .patch_pages import Seen, chosen_channels, patch_pages
 
@@ -28,7 +30,7 @@ def untracked(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
     return iter(items)
 
 
-def labels_of(loaded: Loaded | Features) -> list[str] | None:
+def labels_of(loaded: ArrayPictures | Features) -> list[str] | None:
     """Each picture's label, the name of its folder; None if all lie in one."""
     labels = [path.parent.name for path in loaded.paths]
     return labels if len(set(labels)) > 1 else None
@@ -63,7 +65,7 @@ class Search(NamedTuple):
 
 def neighbors(
     network: Network,
-    loaded: Loaded,
+    loaded: ArrayPictures,
     layer: str,
     *,
     top: int,
@@ -193,7 +195,7 @@ def _neighbor_row(
 
 def patches(
     network: Network,
-    loaded: Loaded,
+    loaded: ArrayPictures,
     layers: Sequence[str],
     *,
     top: int,
@@ -232,12 +234,18 @@ def patches(
     return exhibits, records
 
 
-def _seen(loaded: Loaded, index: int) -> Seen:
+def _seen(loaded: ArrayPictures, index: int) -> Seen:
     return Seen(FittedPicture(loaded.pixels[index], loaded.placements[index]), loaded.paths[index])
 
 
 def one_channel(
-    network: Network, loaded: Loaded, layer: str, channel: int, *, top: int = 9, batch_size: int
+    network: Network,
+    loaded: ArrayPictures,
+    layer: str,
+    channel: int,
+    *,
+    top: int = 9,
+    batch_size: int,
 ) -> Exhibit:
     """One channel on the pictures that excite it most: what do the places have in common?"""
     flat = picture_features(network, loaded.pixels, layer, batch_size=batch_size)

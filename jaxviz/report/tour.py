@@ -13,7 +13,8 @@ from PIL import Image
 from .. import draw
 from ..files import claim_folder, write_manifest, write_whole
 from ..networks.registry import Network
-from ..pictures.folders import Loaded, Skipped, find_pictures, load_pictures
+from ..pictures.folders import Skipped, find_pictures
+from ..pictures.sets import ArrayPictures, load_pictures
 from . import folders, single
 from .exhibit import Exhibit, Picture, provenance
 from .folders import Track, untracked
@@ -159,7 +160,7 @@ def _plate(exhibit: Exhibit) -> Plate:
 
 
 def _neighbors(
-    network: Network, many: Loaded, labels: list[str] | None, top: int, batch_size: int
+    network: Network, many: ArrayPictures, labels: list[str] | None, top: int, batch_size: int
 ) -> Exhibit:
     layer = network.spec.feature_layer
     queries = range(min(4, len(many.paths)))
@@ -169,7 +170,7 @@ def _neighbors(
 
 
 def _activations(
-    network: Network, leads: Sequence[Picture], many: Loaded, batch_size: int
+    network: Network, leads: Sequence[Picture], many: ArrayPictures, batch_size: int
 ) -> list[Exhibit]:
     """Two layers on the first picture; then its strongest channel on the pictures it likes best."""
     deep = network.spec.deep_layers[-1]
@@ -179,7 +180,7 @@ def _activations(
     return [*first, folders.one_channel(network, many, deep, channel, batch_size=batch_size)]
 
 
-def _patches(network: Network, many: Loaded, top: int, batch_size: int) -> list[Exhibit]:
+def _patches(network: Network, many: ArrayPictures, top: int, batch_size: int) -> list[Exhibit]:
     exhibits, _ = folders.patches(
         network, many, network.spec.deep_layers, top=top, rows=7, batch_size=batch_size
     )

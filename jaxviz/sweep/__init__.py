@@ -7,11 +7,13 @@ picture. Pictures come from a folder, an array, or a folder that `pack` has deco
 from ..pictures.packed import PackedPictures as PackedPictures
 from ..pictures.packed import is_packed as is_packed
 from ..pictures.packed import open_packed as open_packed
+from ..pictures.packed import open_pictures as open_pictures
 from ..pictures.packed import pack as pack
 from ..pictures.sets import ArrayPictures as ArrayPictures
 from ..pictures.sets import FolderPictures as FolderPictures
 from ..pictures.sets import PictureSet as PictureSet
 from ..pictures.sets import folder_pictures as folder_pictures
+from ..pictures.sets import load_pictures as load_pictures
 from .checkpoint import restart as restart
 from .features import Features as Features
 from .features import features as features
