@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from ._checks import count
-from .cpu.compilation import compiler_options
+from .cpu import policy
 
 
 def number() -> int:
@@ -21,13 +21,8 @@ def number() -> int:
 
 
 def batch_size(asked: int | None) -> int:
-    """As many pictures a device at a time as were asked for, or as suit it.
-
-    A CPU's caches like small batches; other devices are not filled by them.
-    """
-    if asked is None:
-        return 8 if jax.default_backend() == "cpu" else 256
-    return count(asked, "batch_size")
+    """How many pictures a device evaluates at a time: as many as were asked for, or the default."""
+    return policy.batch_size() if asked is None else count(asked, "batch_size")
 
 
 def spread(values: Sequence[Any]) -> Any:
@@ -59,7 +54,7 @@ def on_each(function: Callable[..., Any]) -> Any:
 def convolving_on_each(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
     """Compile `function`, with the options for convolutions, for arguments like the examples."""
     # Ahead of time, because `pmap` itself takes no compiler options.
-    return on_each(function).lower(*examples).compile(compiler_options=compiler_options())
+    return on_each(function).lower(*examples).compile(compiler_options=policy.compiler_options())
 
 
 def fetch(tree: Any) -> list[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from .. import devices
 from .._prefetch import prefetch
 from .._typing import Progress
-from ..cpu.rewriting import suited
+from ..cpu.rewriting import prepared
 from ..pictures.folders import Skipped, unreadable
 from ..pictures.sets import PictureSet
 from ..techniques.patches import NO_IMAGE
@@ -144,12 +144,12 @@ def sweep(
 
 
 def _compiled(step: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-    """Compile a task's step for all devices, as it suits them."""
+    """Compile a task's step for all devices; what depends on the parameters alone is done here."""
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), arguments)
-    prepare, run = suited(step, *shapes, known=1)
+    prepare, run = prepared(step, *shapes, known=1)
     first = jax.tree.map(lambda x: x[0], arguments[1])
-    prepared = devices.replicate(jax.jit(prepare)(first))
-    return functools.partial(devices.convolving_on_each(run, prepared, *arguments), prepared)
+    ready = devices.replicate(jax.jit(prepare)(first))
+    return functools.partial(devices.convolving_on_each(run, ready, *arguments), ready)
 
 
 def merged(
