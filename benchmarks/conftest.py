@@ -13,7 +13,7 @@ import summary
 import turns
 
 import jaxviz
-from jaxviz.cpu.compilation import compiler_options
+from jaxviz.cpu.policy import compiler_options
 from jaxviz.pictures.folders import find_pictures, load_pictures
 
 ROOT = Path(__file__).resolve().parents[1]

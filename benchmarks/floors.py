@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import turns
 
 import jaxviz
-from jaxviz.cpu.compilation import compiler_options
+from jaxviz.cpu.policy import compiler_options
 from jaxviz.incremental.planning import multiply_adds
-from jaxviz.jaxpr.tape import record
+from jaxviz.jaxpr.recording import record
 
 # Rows, inner and columns; the tall one is shaped like a convolution of many images.
 PRODUCTS = {"square": (2048, 2048, 2048), "tall": (8192, 2048, 512)}
@@ -50,7 +50,7 @@ class Stage(NamedTuple):
 
 def forward_work(function, images):
     """Of a function of images, an array or its shape and type; it closes over its parameters."""
-    tape, constants, _ = record(function, images)
+    tape, constants, *_ = record(function, images)
     adds = sum(multiply_adds(step, step.output_avals[0].shape) for step in tape.steps)
     parameters = sum(math.prod(one.shape) for one in constants)
     result = math.prod(tape.aval(tape.outputs[0]).shape)

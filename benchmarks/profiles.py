@@ -28,7 +28,7 @@ from summary import device_name, kept, rounded, save
 import jaxviz
 from jaxviz import devices, sweep
 from jaxviz.cpu.compilation import compiled
-from jaxviz.cpu.rewriting import suited
+from jaxviz.cpu.rewriting import prepared
 from jaxviz.techniques import patches
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -86,7 +86,7 @@ def forward(name):
 
 def as_swept(function, *arguments, known=0):
     """The function as sweeps run it, its parameters and all that is made of them given."""
-    prepare, run = suited(function, *arguments, known=known)
+    prepare, run = prepared(function, *arguments, known=known)
     return functools.partial(run, compiled(prepare)(arguments[known]))
 
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._checks import count
-from .cpu.compilation import compiled, compiler_options, inside_a_trace
+from .cpu import policy
+from .cpu.compilation import inside_a_trace
 
 
 def number() -> int:
@@ -22,13 +23,8 @@ def number() -> int:
 
 
 def batch_size(asked: int | None) -> int:
-    """As many pictures a device at a time as were asked for, or as suit it.
-
-    A CPU's caches like small batches; other devices are not filled by them.
-    """
-    if asked is None:
-        return 8 if jax.default_backend() == "cpu" else 256
-    return count(asked, "batch_size")
+    """As many pictures a device at a time as were asked for, or as suit it."""
+    return policy.batch_size() if asked is None else count(asked, "batch_size")
 
 
 def spread(values: Sequence[Any]) -> Any:
@@ -55,13 +51,18 @@ def on_each(function: Callable[..., Any]) -> Callable[..., Any]:
     It is compiled when first called, with the options for convolutions.
     """
     if number() == 1:
-        return compiled(lambda *arguments: spread([function(*_entry(arguments, 0))]))
+        options = None if inside_a_trace() else policy.compiler_options()
+        return jax.jit(
+            lambda *arguments: spread([function(*_entry(arguments, 0))]), compiler_options=options
+        )
     mapped, program = jax.pmap(function, devices=jax.local_devices()), None
 
     def call(*arguments: Any) -> Any:
         nonlocal program
         # Ahead of time, because `pmap` itself takes no compiler options.
-        program = program or mapped.lower(*arguments).compile(compiler_options=compiler_options())
+        program = program or mapped.lower(*arguments).compile(
+            compiler_options=policy.compiler_options()
+        )
         return program(*arguments)
 
     return call

@@ -22,11 +22,11 @@ from random_networks import (
     pooling,
 )
 
-from jaxviz.cpu import spreading
-from jaxviz.incremental import planning, rules_window
+from jaxviz.cpu import policy, spreading
+from jaxviz.incremental import planning
 from jaxviz.incremental.evaluation import windowed_outputs
 from jaxviz.incremental.explanation import explain
-from jaxviz.jaxpr.tape import record
+from jaxviz.jaxpr.recording import record
 
 NUM_CASES = int(os.environ.get("JAXVIZ_NUM_CASES", "90"))
 SETTINGS = settings(
@@ -70,7 +70,7 @@ def random_image(shape: tuple[int, ...]) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """What pays for large networks only, so that small ones use it: groups, spread changes."""
-    monkeypatch.setattr(rules_window, "_LEAST_SPREAD_KERNEL", 1)
+    monkeypatch.setattr(policy, "_LEAST_SPREAD_KERNEL", 1)
     monkeypatch.setattr(planning, "_WORTH_A_STEP", 0)
     monkeypatch.setattr(planning, "_MOST_GROUPS", 2)
 
@@ -292,7 +292,7 @@ def test_functions_of_the_same_structure_share_a_compilation() -> None:
 def test_explanation_names_what_was_windowed_and_what_was_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rules_window, "_LEAST_SPREAD_KERNEL", 1 << 16)
+    monkeypatch.setattr(policy, "_LEAST_SPREAD_KERNEL", 1 << 16)
 
     def fun(x: jax.Array) -> jax.Array:
         return jnp.cumsum(convolution_of(x, small_kernel(3, 3, 2, 4)), axis=1)
@@ -338,5 +338,5 @@ def test_a_change_spread_in_both_ways_is_a_convolution(extents: tuple[int, ...])
     tape = record(fun, jax.ShapeDtypeStruct(change.shape[1:], jnp.float32)).tape
     (step,) = tape.steps
     prepared = spreading.prepare(step, kernel)
-    for way in (spreading.by_taps, spreading.by_points):
+    for way in (spreading.spread_by_taps, spreading.spread_by_points):
         assert_close(way(step, change, prepared), jax.vmap(fun)(change))

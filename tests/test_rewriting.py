@@ -14,8 +14,8 @@ from random_networks import networks, pooling
 from tolerances import assert_close
 
 import jaxviz
-from jaxviz.cpu import rewriting, toom_cook
-from jaxviz.cpu.rewriting import rewritten
+from jaxviz.cpu import overrides, policy, toom_cook
+from jaxviz.cpu.rewriting import prepared, rewritten
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 SETTINGS = settings(
@@ -26,14 +26,22 @@ numbers = st.fractions(min_value=-9, max_value=9, max_denominator=9)
 
 
 def everything_pays():
-    return mock.patch.multiple(rewriting, _CHANNELS={3: 0, 5: 0})
+    return mock.patch.object(policy, "_PRODUCTS_A_NUMBER", {3: 0, 5: 0})
 
 
 def evaluated(function, *arguments, known=0):
     """The rewritten function's answer, and how many of its convolutions were rewritten."""
-    prepare, run = rewritten(function, *arguments, known=known)
-    prepared = jax.jit(prepare)(arguments[known])
-    return jax.jit(run)(prepared, *arguments), len(prepared)
+    made = []
+    real = overrides.correlation_by_points
+
+    def counted(*given):
+        made.append(given)
+        return real(*given)
+
+    with mock.patch.object(overrides, "correlation_by_points", counted):
+        prepare, run = prepared(function, *arguments, known=known)
+    ready = jax.jit(prepare)(arguments[known])
+    return jax.jit(run)(ready, *arguments), len(made)
 
 
 @pytest.mark.parametrize(("m", "taps"), [(2, 3), (3, 5), (3, 3), (2, 5)])

@@ -1,1 +1,1 @@
-"""What runs quicker on a CPU, and the one place that knows when it does."""
+"""What is faster on a CPU, and the one file that knows when it is."""

@@ -1,58 +1,76 @@
-"""`jax.jit` for our own outermost calls, with the compiler options that measure faster.
+"""`jax.jit` for the package's own outermost calls, rewritten for the CPU where one runs.
 
-On the CPU, jaxlib sends convolutions to a library that is slower than the older path
-(benchmarks/PERFORMANCE.md says by how much); one compiler option turns it off. Options are allowed
-on the outermost `jit` only, and other versions of jaxlib may not know this one, so it is set where
-it is understood and nowhere else. Whoever composes our functions into a `jit` of their own can pass
-`COMPILER_OPTIONS` themselves.
+Compiler options are allowed on the outermost `jit` only. Whoever composes the package's functions
+into a `jit` of their own can pass `policy.COMPILER_OPTIONS` themselves.
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
+from jax.extend.core import get_opaque_trace_state
 
-COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-
-
-@functools.cache
-def compiler_options() -> dict[str, str] | None:
-    """Return the options for the default backend, or None where they are not understood."""
-    if jax.default_backend() != "cpu":
-        return None
-    try:
-        jax.jit(lambda: 0, compiler_options=COMPILER_OPTIONS)()
-    except Exception:  # an unknown option raises a runtime error that has no class of its own
-        return None
-    return COMPILER_OPTIONS
+from ..jaxpr.recording import record
+from ..jaxpr.tape import Tape, read_slot, run
+from . import policy
+from .rewriting import rewritten
 
 
 def inside_a_trace() -> bool:
-    """Say whether whatever is computed now becomes part of a traced function."""
-    return isinstance(jax.lax.full((), 0), jax.core.Tracer)
+    """Whether a transformation such as `jit`, `grad` or `vmap` traces what is called here.
+
+    >>> inside_a_trace()
+    False
+    """
+    here = get_opaque_trace_state()
+    with jax.ensure_compile_time_eval():
+        return here != get_opaque_trace_state()
 
 
 def compiled(
     function: Callable[..., Any], *, static_argnames: Iterable[str] = ()
 ) -> Callable[..., Any]:
-    """Return `jax.jit(function)`, with the compiler options unless it is already being traced."""
+    """`jax.jit(function)`, whose static arguments are passed by name.
+
+    Outside of any trace, on a CPU, it is rewritten and compiled with the options of the policy; in
+    a trace it stays as it is, so that whoever traces it sees the plain function.
+    """
     names = tuple(static_argnames)
     plain = jax.jit(function, static_argnames=names)
 
     @functools.cache
     def outermost() -> Callable[..., Any]:
-        return jax.jit(function, static_argnames=names, compiler_options=compiler_options())
+        whole = rewritten(function) if policy.on_cpu() else function
+        return jax.jit(whole, static_argnames=names, compiler_options=policy.compiler_options())
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if inside_a_trace():
-            return plain(*args, **kwargs)
-        try:
-            return outermost()(*args, **kwargs)
-        except ValueError as error:  # under `jax.grad`, which no argument need show
-            if "compiler_options" not in str(error):
-                raise
-            return plain(*args, **kwargs)
+        return (plain if inside_a_trace() else outermost())(*args, **kwargs)
 
     return call
+
+
+def evaluate(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)`, compiled as `compiled` does it, but once for each structure.
+
+    The function is recorded at each call, so arrays that it closes over are read anew every time.
+
+    >>> float(evaluate(lambda x: x + 1, 2.0))
+    3.0
+    """
+    if inside_a_trace():
+        return function(*arguments)
+    recording = record(function, *arguments)
+    if recording.has_effects:
+        return compiled(function)(*arguments)
+    leaves = [*recording.constants, *jax.tree.leaves(arguments)]
+    return jax.tree.unflatten(recording.tree, _outputs(leaves, tape=recording.tape))
+
+
+def _run_tape(leaves: Sequence[Any], *, tape: Tape) -> list[Any]:
+    values = run(tape, leaves)
+    return [read_slot(values, slot) for slot in tape.outputs]
+
+
+_outputs = compiled(_run_tape, static_argnames=("tape",))

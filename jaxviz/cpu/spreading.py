@@ -1,4 +1,8 @@
-"""The change of a convolution's input, spread by the kernel to the outputs that it reaches."""
+"""The change of a convolution's input, spread by the kernel to the outputs that it reaches.
+
+Either every changed pixel is multiplied by all taps and the products are added where they fall, or
+the change is convolved in fewer products (see `toom_cook`).
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,32 +13,24 @@ import numpy as np
 from jax import Array, lax
 
 from ..jaxpr.tape import Step
+from . import policy, toom_cook
 
 
 class Kernel(NamedTuple):
     """A kernel as the two ways of spreading read it.
 
-    taps: (in, *taps, out). points: (points, in, out), or None where there is no such way.
+    taps: (in, *taps, out). points: nested lists of (in, out), or None where there is no such way.
     """
 
     taps: Array
-    points: Array | None
+    points: list[Any] | None
 
 
 def num_products(step: Step, extents: Sequence[int]) -> int:
     """For each input and output channel, of a change of so many pixels an axis."""
-    if _points_pay(step, extents):
-        return _num_products_by_points(extents)
-    return math.prod(extents) * math.prod(_taps(step))
-
-
-def _num_products_by_points(extents: Sequence[int]) -> int:
-    return math.prod(4 * -(-extent // 2) for extent in extents)
-
-
-def _points_pay(step: Step, extents: Sequence[int]) -> bool:
     by_taps = math.prod(extents) * math.prod(_taps(step))
-    return _has_points(step) and _num_products_by_points(extents) * 4 <= by_taps * 3
+    by_points = math.prod(toom_cook.num_products(extent, 3) for extent in extents)
+    return by_points if _has_points(step) and policy.points_pay(by_points, by_taps) else by_taps
 
 
 def _taps(step: Step) -> list[int]:
@@ -52,26 +48,23 @@ def _has_points(step: Step) -> bool:
 
 def prepare(step: Step, kernel: Array) -> Kernel:
     """kernel: (*taps, in, out), of a step with stride 1."""
-    taps = jnp.moveaxis(kernel, -2, 0)
+    taps, axes = jnp.moveaxis(kernel, -2, 0), range(kernel.ndim - 2)
     if not _has_points(step):
         return Kernel(taps, None)
-    rank = kernel.ndim - 2
-    for axis in range(rank):
-        last, middle, first = jnp.moveaxis(kernel, axis, 0)
-        half = (first + last) / 2
-        kernel = jnp.stack([first, half + middle / 2, half - middle / 2, last])
-    return Kernel(taps, kernel.reshape(4**rank, *kernel.shape[-2:]))
+    return Kernel(taps, toom_cook.kernel_at_points(jnp.flip(kernel, axes), len(axes)))
 
 
 def spread(step: Step, change: Array, kernel: Kernel) -> Array:
-    """Every pixel of change (chunk, batch, *space, in) times all taps, summed where they fall."""
-    way = by_points if _points_pay(step, change.shape[2:-1]) else by_taps
+    """Every pixel of change (chunk, batch, *space, in) times all taps, added where they fall."""
+    extents = change.shape[2:-1]
+    by_taps = math.prod(extents) * math.prod(_taps(step))
+    way = spread_by_taps if num_products(step, extents) == by_taps else spread_by_points
     return way(step, change, kernel)
 
 
-def by_taps(step: Step, change: Array, kernel: Kernel) -> Array:
+def spread_by_taps(step: Step, change: Array, kernel: Kernel) -> Array:
     taps = _taps(step)
-    product = _products(step, change, kernel.taps, (((change.ndim - 1,), (0,)), ((), ())))
+    product = _product(step, change, kernel.taps)
     frame: Any = 0
     for tap in np.ndindex(*taps):
         margins = [
@@ -84,52 +77,22 @@ def by_taps(step: Step, change: Array, kernel: Kernel) -> Array:
     return jnp.asarray(frame)
 
 
-def by_points(step: Step, change: Array, kernel: Kernel) -> Array:
-    """Toom-Cook: along an axis, 2 pixels and 3 taps take 4 products instead of 6.
-
-    Pixels and taps are coefficients of polynomials, which are multiplied at 0, 1, -1 and infinity.
-    """
-    extents = change.shape[2:-1]
-    for axis in range(len(extents)):
-        # Points come first; each axis of space that is done has put one before it.
-        change = _pixels_at_points(change, 2 + 2 * axis)
+def spread_by_points(step: Step, change: Array, kernel: Kernel) -> Array:
     assert kernel.points is not None
-    flat = change.reshape(len(kernel.points), -1, change.shape[-1])
-    product = _products(step, flat, kernel.points, (((2,), (1,)), ((0,), (0,))))
-    product = product.reshape(*change.shape[:-1], -1)
-    for axis, extent in reversed(list(enumerate(extents))):
-        product = _interpolated(list(product), 2 + 2 * axis, extent + 2)
-    return product
+
+    def multiply(pixels: Array, weights: Array) -> Array:
+        return _product(step, pixels, weights)
+
+    images = change.reshape(-1, *change.shape[2:])
+    result = toom_cook.convolve(images, kernel.points, _taps(step), multiply)
+    return result.reshape(*change.shape[:2], *result.shape[1:])
 
 
-def _products(step: Step, change: Array, kernel: Array, numbers: Any) -> Array:
+def _product(step: Step, change: Array, kernel: Array) -> Array:
     return lax.dot_general(
         change,
         kernel,
-        numbers,
+        (((change.ndim - 1,), (0,)), ((), ())),
         precision=step.params["precision"],
         preferred_element_type=step.params["preferred_element_type"],
     )
-
-
-def _pixels_at_points(change: Array, axis: int) -> Array:
-    if change.shape[axis] % 2:
-        change = _padded(change, axis, 0, 1)
-    first = lax.slice_in_dim(change, 0, None, 2, axis)
-    second = lax.slice_in_dim(change, 1, None, 2, axis)
-    return jnp.stack([first, first + second, first - second, second])
-
-
-def _interpolated(at: Sequence[Array], axis: int, extent: int) -> Array:
-    """From the products at the points to pixels, of which neighboring pairs overlap by two."""
-    even = _padded(at[0], axis, 0, 1) + _padded(at[1] + at[2] - at[0], axis, 1, 0)
-    odd = _padded(at[1] - at[2] - at[3], axis, 0, 1) + _padded(at[3], axis, 1, 0)
-    both = jnp.stack([even, odd], axis + 1)
-    both = both.reshape(*both.shape[:axis], -1, *both.shape[axis + 2 :])
-    return lax.slice_in_dim(both, 0, extent, axis=axis)
-
-
-def _padded(x: Array, axis: int, low: int, high: int) -> Array:
-    config = [(0, 0, 0)] * x.ndim
-    config[axis] = (low, high, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), config)

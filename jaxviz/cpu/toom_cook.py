@@ -1,29 +1,40 @@
-"""Convolutions in fewer products: pixels and kernel at a few points, and back (Toom-Cook).
+"""Convolutions that take fewer products than one for each output and tap (Toom-Cook, Winograd).
 
-`m` neighboring outputs of a kernel of `r` taps need m * r products a channel pair, or m + r - 1 if
-both are first evaluated at so many points, as coefficients of polynomials are. Lavin & Gray,
-"Fast algorithms for convolutional neural networks", arXiv:1509.09308, section 4.1; on the points,
-Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution",
-arXiv:1803.10986.
+The numbers of a line of pixels, and those of a kernel, can be taken for the coefficients of two
+polynomials. Convolving the lines multiplies the polynomials. A polynomial of degree d is known by
+its values at d + 1 points, and values are multiplied one by one. So `m` pixels and `r` taps need
+only m + r - 1 products, one a point, where the plain way takes m * r:
+
+    evaluate both at the points, multiply, and find the coefficients of the product.
+
+All three are small matrices, here with 0 and simple fractions in them: `scheme` makes them. Read
+from right to left, with every matrix transposed, the same scheme makes `m` neighboring outputs of a
+correlation (what networks call a convolution) from m + r - 1 pixels. In two dimensions it is
+applied to rows and then to columns.
+
+Lavin & Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, section 4.1; on
+the choice of points, Barabasz et al., "Error analysis and improving the accuracy of Winograd
+convolution", arXiv:1803.10986.
 """
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 Matrix = list[list[Fraction]]
 
 
 class Scheme(NamedTuple):
-    """Outputs (m) from pixels (m + r - 1) and taps (r), all at points.
+    """The matrices for `m` outputs from m + r - 1 pixels and r taps.
 
-    outputs @ ((taps @ kernel) * (pixels @ image)).
+    The outputs of a correlation are outputs @ ((taps @ kernel) * (pixels @ line)), and the
+    convolution of m pixels is pixels.T @ ((taps @ kernel) * (outputs.T @ line)).
     """
 
     outputs: Matrix
@@ -46,7 +57,7 @@ def scheme(m: int, r: int) -> Scheme:
         return [*finite, [Fraction(i == count - 1) for i in range(count)]]
 
     taps, pixels = powers(r), _transposed(_inverse(powers(number)))
-    for i, row in enumerate(pixels):  # whole numbers here, and what that takes in the kernel
+    for i, row in enumerate(pixels):  # whole numbers for the pixels; the kernel is divided instead
         scale = math.lcm(*(weight.denominator for weight in row))
         pixels[i] = [weight * scale for weight in row]
         taps[i] = [weight / scale for weight in taps[i]]
@@ -70,82 +81,125 @@ def _inverse(matrix: Matrix) -> Matrix:
     return [row[size:] for row in rows]
 
 
-def kernel_at_points(kernel: Array) -> list[Any]:
-    """kernel: (r, r, in, out), of 3 or 5 taps. What `correlate` takes for it."""
-    size = kernel.shape[0]
-    by_rows = _combined(_scheme_for(size).taps, list(kernel))
-    if size == 5:
-        return by_rows
-    return [_combined(_scheme_for(size).taps, list(row)) for row in by_rows]
+_OUTPUTS = {3: 2, 5: 3}  # of a tile, by taps; more points would cost too much round-off
 
 
-def correlate(x: Array, kernel: list[Any], size: int) -> Array:
-    """x: (batch, height, width, in), already padded. Returns its correlation with the kernel.
+def growth(r: int) -> float:
+    """How many numbers at points there are for one pixel or output of an axis."""
+    return (_OUTPUTS[r] + r - 1) / _OUTPUTS[r]
 
-    Kernels of 3 x 3 taps take 16 products for 4 outputs instead of 36. Kernels of 5 x 5 are at
-    points by rows only, and take 7 for 3 instead of 15: more points would cost too much round-off.
-    The barriers keep XLA from evaluating sums again for each of their uses.
-    """
-    by = _scheme_for(size)
-    height, width = (extent - size + 1 for extent in x.shape[1:3])
-    rows = lax.optimization_barrier(_combined(by.pixels, _strided(x, by, height, axis=1)))
-    if size == 5:
-        products = [_row_correlation(row, taps) for row, taps in zip(rows, kernel, strict=True)]
-        outputs = _combined(by.outputs, lax.optimization_barrier(products))
-        return _interleaved(outputs, height, axis=1)
-    at = [_combined(by.pixels, _strided(row, by, width, axis=2)) for row in rows]
-    grid = [
-        [jnp.matmul(pixels, taps) for pixels, taps in zip(*pair, strict=True)]
-        for pair in zip(at, kernel, strict=True)
+
+def num_products(pixels: int, r: int) -> int:
+    """Of a line of pixels convolved with r taps."""
+    m = _OUTPUTS[r]
+    return (m + r - 1) * -(-pixels // m)
+
+
+def kernel_at_points(kernel: Any, axes: int) -> Any:
+    """The first `axes` axes of a kernel evaluated at points: a list of lists of what is left."""
+    if axes == 0:
+        return kernel
+    by = scheme(_OUTPUTS[len(kernel)], len(kernel))
+    return [kernel_at_points(at, axes - 1) for at in _combined(by.taps, list(kernel))]
+
+
+Multiply = Callable[[Array, Any], Array]  # pixels at a point, kernel at the point -> products
+
+
+def correlate(x: Array, kernel: Any, taps: Sequence[int], multiply: Multiply) -> Array:
+    """Correlate the axes of `x` from axis 1 on, as many as there are `taps`, without padding."""
+    schemes = [scheme(_OUTPUTS[r], r) for r in taps]
+    axes = [_Axis(by.pixels, by.outputs, len(by.outputs)) for by in schemes]
+    extents = [extent - r + 1 for extent, r in zip(x.shape[1:], taps, strict=False)]
+    return _by_points(x, kernel, axes, extents, multiply)
+
+
+def convolve(x: Array, kernel: Any, taps: Sequence[int], multiply: Multiply) -> Array:
+    """Convolve the axes of `x` from axis 1 on; each grows by its number of taps less one."""
+    schemes = [scheme(_OUTPUTS[r], r) for r in taps]
+    axes = [
+        _Axis(_transposed(by.outputs), _transposed(by.pixels), len(by.outputs)) for by in schemes
     ]
-    grid = lax.optimization_barrier(grid)
-    by_rows = [_combined(by.outputs, list(column)) for column in zip(*grid, strict=True)]
-    outputs = [
-        _interleaved(_combined(by.outputs, list(row)), width, axis=2)
-        for row in lax.optimization_barrier(list(zip(*by_rows, strict=True)))
-    ]
-    return _interleaved(outputs, height, axis=1)
+    extents = [extent + r - 1 for extent, r in zip(x.shape[1:], taps, strict=False)]
+    return _by_points(x, kernel, axes, extents, multiply)
 
 
-def growth(size: int) -> float:
-    """How many numbers at points come from one pixel, and make one output."""
-    by = _scheme_for(size)
-    return (len(by.pixels) / len(by.outputs)) ** (1 if size == 5 else 2)
+class _Axis(NamedTuple):
+    """Tiles that begin every `step` pixels: the matrix to their values at points, and back."""
+
+    to_points: Matrix
+    from_points: Matrix
+    step: int
 
 
-def _scheme_for(size: int) -> Scheme:
-    return scheme({3: 2, 5: 3}[size], size)
+def _by_points(
+    x: Array, kernel: Any, axes: Sequence[_Axis], extents: Sequence[int], multiply: Multiply
+) -> Array:
+    """The barriers keep XLA from evaluating sums again for each of their uses."""
+
+    def products(x: Array, kernel: Any, depth: int) -> Any:
+        if depth == len(axes):
+            return multiply(x, kernel)
+        tiles = _tiles(x, axes[depth], extents[depth], depth + 1)
+        at = lax.optimization_barrier(_combined(axes[depth].to_points, tiles))
+        return [products(*pair, depth + 1) for pair in zip(at, kernel, strict=True)]
+
+    def coefficients(values: Any, depth: int) -> Any:
+        """The outermost lists first: sums of whole lists."""
+        if depth == len(axes):
+            return values
+        inner = [coefficients(value, depth + 1) for value in values]
+        return _combined(axes[depth].from_points, inner)
+
+    def joined(values: Any, depth: int) -> Array:
+        if depth == len(axes):
+            return values
+        inner = [joined(value, depth + 1) for value in values]
+        return _joined(inner, axes[depth].step, extents[depth], depth + 1)
+
+    values = lax.optimization_barrier(products(x, kernel, 0))
+    return joined(lax.optimization_barrier(coefficients(values, 0)), 0)
 
 
-def _strided(x: Array, by: Scheme, extent: int, *, axis: int) -> list[Array]:
-    """The pixels of each tile, tile by tile: m + r - 1 arrays of every m-th row or column."""
-    m, number = len(by.outputs), len(by.pixels)
-    tiles = -(-extent // m)
-    missing = tiles * m + number - m - x.shape[axis]
-    x = jnp.pad(x, [(0, missing if i == axis else 0) for i in range(x.ndim)])
-    last = (tiles - 1) * m + 1
-    return [lax.slice_in_dim(x, i, i + last, m, axis=axis) for i in range(number)]
+def _tiles(x: Array, axis: _Axis, extent: int, number: int) -> list[Array]:
+    """The first pixels of all tiles, the second ones, and so on."""
+    size = len(axis.to_points[0])
+    results = len(axis.from_points)
+    tiles = -(-(extent - (results - axis.step)) // axis.step)
+    padding = [(0, 0, 0)] * x.ndim
+    padding[number] = (0, (tiles - 1) * axis.step + size - x.shape[number], 0)
+    x = lax.pad(x, jnp.zeros((), x.dtype), padding)
+    last = (tiles - 1) * axis.step + 1
+    return [lax.slice_in_dim(x, i, i + last, axis.step, axis=number) for i in range(size)]
 
 
-def _combined(matrix: Matrix, arrays: Sequence[Array]) -> list[Array]:
-    """The product of matrix and arrays, without what is zero."""
-    sums = []
-    for row in matrix:
+def _combined(matrix: Matrix, values: Sequence[Any]) -> list[Any]:
+    """The product of a matrix and a column of arrays, or of equally nested lists of arrays."""
+
+    def weighted(row: list[Fraction], *arrays: Array) -> Array:
         terms = [
-            array if weight == 1 else np.float32(weight) * array
+            array if weight == 1 else jnp.asarray(float(weight), array.dtype) * array
             for weight, array in zip(row, arrays, strict=True)
             if weight
         ]
-        sums.append(functools.reduce(jnp.add, terms))
-    return sums
+        return functools.reduce(jnp.add, terms)
+
+    return [jax.tree.map(functools.partial(weighted, row), *values) for row in matrix]
 
 
-def _row_correlation(x: Array, taps: Array) -> Array:
-    dimensions = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, taps[None], (1, 1), "VALID", dimension_numbers=dimensions)
+def _joined(arrays: list[Array], step: int, extent: int, number: int) -> Array:
+    """The tiles side by side, `step` pixels apart; where they overlap they are added."""
+    rounds = -(-len(arrays) // step)
 
+    def moved(x: Array, tiles: int) -> Array:
+        padding = [(0, 0, 0)] * x.ndim
+        padding[number] = (tiles, rounds - 1 - tiles, 0)
+        return lax.pad(x, jnp.zeros((), x.dtype), padding) if rounds > 1 else x
 
-def _interleaved(arrays: list[Array], extent: int, *, axis: int) -> Array:
-    stacked = jnp.stack(arrays, axis=axis + 1)
-    joined = stacked.reshape(*stacked.shape[:axis], -1, *stacked.shape[axis + 2 :])
-    return lax.slice_in_dim(joined, 0, extent, axis=axis)
+    lines = [
+        functools.reduce(jnp.add, [moved(x, i) for i, x in enumerate(arrays[first::step])])
+        for first in range(step)
+    ]
+    stacked = jnp.stack(lines, axis=number + 1)
+    joined = stacked.reshape(*stacked.shape[:number], -1, *stacked.shape[number + 2 :])
+    return lax.slice_in_dim(joined, 0, extent, axis=number)

@@ -8,7 +8,7 @@ Results equal whole forward passes within the round-off of the network's type. O
 clean activation is infinite, sums over it may give nan.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,10 +18,11 @@ import numpy as np
 from jax import Array, lax
 
 from ..cpu.compilation import compiled
-from ..jaxpr.tape import Constant, Slot, Step, Tape, read_slot, record
-from .planning import Group, groups, one_group, schedule
+from ..jaxpr.recording import record
+from ..jaxpr.tape import Step, Tape, read_slot, run, run_steps
+from .planning import Group, Loop, groups, one_group, schedule
 from .rules import RULES
-from .windows import Box, Region, Value, cut, needed, read, whole
+from .windows import Box, Region, Value, cut_each, needed, read, whole
 
 
 class WindowedOutputs(NamedTuple):
@@ -99,46 +100,41 @@ def _evaluate_positions(
     positions: Positions,
     chunk_size: int | None,
 ) -> tuple[list[Array], list[Array]]:
-    changed = {tape.inputs[-1]: positions.region(image.shape[-1])}
+    """The outputs of the image itself, and of all positions, (positions, ...)."""
     count = len(positions.tops)
-    values = tape.evaluate([*constants, image[None]])
-    pasted = jnp.broadcast_to(fill, image.shape)[None]
-    prepared = [
-        RULES[step.name].prepare(step, [read_slot(values, slot) for slot in step.inputs])
-        if step.name in RULES
-        else None
-        for step in tape.steps
-    ]
+    changed = {tape.inputs[-1]: positions.region(image.shape[-1])}
     every = one_group(tape, changed, np.arange(count))
     found = groups(tape, changed, every)
-    tail, kept, loops, joint = schedule(tape, found, every, chunk_size)
-    ends = [slot for slot in tape.outputs if isinstance(slot, int) and slot in every.boxes]
-    parts: list[dict[int, Array]] = []
-    for one, loop in zip(found, loops, strict=True):
-        walk = _Walk(tape, one, values, prepared, pasted, tail, kept)
-        rows = jnp.asarray(loop.rows(len(one.positions)), jnp.int32)
-        results = lax.map(walk.wholes if joint else walk.outputs, rows)
-        parts.append(
-            {
-                slot: results[slot].reshape(-1, *tape.avals[slot].shape)[: len(one.positions)]
-                if slot in results
-                else jnp.broadcast_to(values[slot], (len(one.positions), *tape.avals[slot].shape))
-                for slot in (kept if joint else ends)
-            }
-        )
-    joined = {slot: jnp.concatenate([part[slot] for part in parts]) for slot in parts[0]}
-    back = np.argsort(np.concatenate([one.positions for one in found]))
-    if joint:
-        walk = _Walk(tape, every, values, prepared, pasted, tail, kept)
-        rows = jnp.asarray(back[joint.rows(count)].reshape(joint.outer, -1), jnp.int32)
-        results = lax.map(lambda r: walk.rest({slot: v[r] for slot, v in joined.items()}, r), rows)
-        joined = {slot: v.reshape(-1, *v.shape[2:])[:count] for slot, v in results.items()}
+    plan = schedule(tape, found, every, chunk_size)
+
+    values = run(tape, [*constants, image[None]])
+    pasted = jnp.broadcast_to(fill, image.shape)[None]
+    walk = _Walk(tape, values, _prepared(tape, values), pasted, plan.tail, plan.kept)
+    evaluate, slots = walk.outputs, walk.changing_outputs(every)
+    if plan.joint:
+        evaluate, slots = walk.wholes, plan.kept
+    parts = []
+    for group, loop in zip(found, plan.loops, strict=True):
+        results = looped(partial(evaluate, group), loop, len(group.positions))
+        parts.append(walk.with_clean(results, slots, len(group.positions)))
+    joined = {slot: jnp.concatenate([part[slot] for part in parts]) for slot in slots}
+    order = np.concatenate([group.positions for group in found])
+    if plan.joint:
+
+        def rest(rows: Array) -> dict[int, Array]:
+            rows = rows.reshape(-1)
+            contents = {slot: value[rows] for slot, value in joined.items()}
+            return walk.rest(every, contents, jnp.asarray(order, jnp.int32)[rows])
+
+        results = looped(rest, plan.joint, count)
     else:
-        joined = {slot: v[back] for slot, v in joined.items()}
+        results = joined
+    back = np.argsort(order)
+    in_order = {slot: value[back] for slot, value in results.items()}
     clean = [jnp.asarray(read_slot(values, slot)) for slot in tape.outputs]
     return clean, [
-        joined[slot]
-        if isinstance(slot, int) and slot in joined
+        in_order[slot]
+        if isinstance(slot, int) and slot in in_order
         else jnp.broadcast_to(value, (count, *value.shape))
         for slot, value in zip(tape.outputs, clean, strict=True)
     ]
@@ -147,71 +143,109 @@ def _evaluate_positions(
 _evaluate = compiled(_evaluate_positions, static_argnames=("tape", "positions", "chunk_size"))
 
 
+def _prepared(tape: Tape, values: Mapping[int, Any]) -> dict[int, Any]:
+    """What rules make of clean operands once for all positions, by each step's first output."""
+    return {
+        step.outputs[0]: RULES[step.name].prepare(
+            step, [read_slot(values, slot) for slot in step.inputs]
+        )
+        for step in tape.steps
+        if step.name in RULES
+    }
+
+
+def looped(
+    evaluate: Callable[[Array], dict[int, Array]], loop: Loop, count: int
+) -> dict[int, Array]:
+    """`evaluate` for the rows of each block in turn; the answers of the first `count` rows.
+
+    evaluate: (num_chunks, chunk) rows -> arrays (num_chunks * chunk, ...), by slot.
+
+    >>> looped(lambda rows: {0: 10 * rows.reshape(-1)}, Loop(2, 1, 2), 3)[0].tolist()
+    [0, 10, 20]
+    """
+    results = lax.map(evaluate, jnp.asarray(loop.rows(count), jnp.int32))
+    return {slot: value.reshape(-1, *value.shape[2:])[:count] for slot, value in results.items()}
+
+
 class _Walk(NamedTuple):
-    """The walk through the tape for one group of positions."""
+    """The walk through the tape: steps before `tail` on boxes, the rest on the slots `kept`."""
 
     tape: Tape
-    group: Group
     values: Mapping[int, Any]
-    prepared: Sequence[Any]
+    prepared: Mapping[int, Any]
     pasted: Array
     tail: int
     kept: Sequence[int]
 
-    def wholes(self, chunks: Array) -> dict[int, Array]:
-        """What the tail reads, by slot; `chunks` (num_chunks, chunk) are rows of the group."""
+    def changing_outputs(self, group: Group) -> list[int]:
+        outputs = self.tape.outputs
+        return [slot for slot in outputs if isinstance(slot, int) and slot in group.boxes]
+
+    def with_clean(
+        self, results: Mapping[int, Array], slots: Iterable[int], count: int
+    ) -> dict[int, Array]:
+        """All of `slots`: those that do not change in a group have their clean values."""
+
+        def clean(slot: int) -> Array:
+            return jnp.broadcast_to(self.values[slot], (count, *self.tape.avals[slot].shape))
+
+        return {slot: results[slot] if slot in results else clean(slot) for slot in slots}
+
+    def outputs(self, group: Group, chunks: Array) -> dict[int, Array]:
+        """The outputs that change, by slot; `chunks` (num_chunks, chunk) are rows of the group."""
+        return self.rest(group, self.wholes(group, chunks), chunks.reshape(-1))
+
+    def wholes(self, group: Group, chunks: Array) -> dict[int, Array]:
+        """The whole values of what the tail reads, by slot."""
 
         def head(chunk: Array) -> dict[int, Array]:
-            contents = self.advance(self.start(chunk), slice(0, self.tail), chunk)
-            return {
-                slot: read(self.value(slot, contents), self.everything(slot), chunk)[0]
-                for slot in self.kept
-                if slot in contents
-            }
+            contents = self.advance(group, self.start(group, chunk), slice(0, self.tail), chunk)
+            found = {}
+            for slot in self.kept:
+                if slot in contents:
+                    everything = whole(self.tape.avals[slot].shape, len(group.positions))
+                    value = Value(self.values[slot], contents[slot], group.boxes[slot])
+                    found[slot] = read(value, everything, chunk)[0]
+            return found
 
-        return {
-            slot: value.reshape(-1, *value.shape[2:])
-            for slot, value in lax.map(head, chunks).items()
-        }
+        results = lax.map(head, chunks)
+        return {slot: value.reshape(-1, *value.shape[2:]) for slot, value in results.items()}
 
-    def rest(self, contents: dict[int, Array], rows: Array) -> dict[int, Array]:
-        """The outputs that change, by slot."""
-        contents = self.advance(contents, slice(self.tail, None), rows)
-        return {
-            slot: contents[slot]
-            for slot in self.tape.outputs
-            if isinstance(slot, int) and slot in contents
-        }
+    def rest(self, group: Group, contents: Mapping[int, Array], rows: Array) -> dict[int, Array]:
+        """The outputs that change, by slot, from what the tail reads."""
+        contents = self.advance(group, contents, slice(self.tail, None), rows)
+        return {slot: contents[slot] for slot in self.changing_outputs(group) if slot in contents}
 
-    def outputs(self, chunks: Array) -> dict[int, Array]:
-        return self.rest(self.wholes(chunks), chunks.reshape(-1))
-
-    def start(self, chunk: Array) -> dict[int, Array]:
+    def start(self, group: Group, chunk: Array) -> dict[int, Array]:
         image = self.tape.inputs[-1]
-        box, _ = cut(self.pasted, self.group.boxes[image], chunk)
-        return {image: jnp.broadcast_to(box, (len(chunk), *self.group.boxes[image].sizes))}
+        box = group.boxes[image]
+        part = cut_each(self.pasted, box, chunk)
+        return {image: jnp.broadcast_to(part, (len(chunk), *box.sizes))}
 
-    def everything(self, slot: int) -> Box:
-        return whole(self.tape.avals[slot].shape, len(self.group.boxes[slot].starts))
+    def advance(
+        self, group: Group, contents: Mapping[int, Array], part: slice, chunk: Array
+    ) -> dict[int, Array]:
+        """The contents of boxes, by slot, after the steps in `part`."""
 
-    def value(self, slot: Slot, contents: Mapping[int, Array]) -> Value:
-        if isinstance(slot, Constant) or slot not in contents:
-            return Value(read_slot(self.values, slot))
-        return Value(self.values[slot], contents[slot], self.group.boxes[slot])
+        def value(slot: int, contents: Array) -> Value:
+            return Value(self.values[slot], contents, group.boxes[slot])
 
-    def advance(self, contents: dict[int, Array], part: slice, chunk: Array) -> dict[int, Array]:
-        """The contents after the steps in `part`."""
-        for i in range(*part.indices(len(self.tape.steps))):
-            step, windows = self.tape.steps[i], self.group.plan.windows[i]
-            if windows is not None:
-                operands = [self.value(slot, contents) for slot in step.inputs]
-                clean = [self.values[slot] for slot in step.outputs]
-                frames = [self.group.boxes[slot] for slot in step.outputs]
-                results = _evaluate_step(
-                    step, windows, operands, clean, frames, chunk, self.prepared[i]
-                )
-                contents.update(zip(step.outputs, results, strict=True))
-        return contents
+        def evaluate(step: Step, operands: Sequence[Any]) -> list[Value]:
+            windows, outputs = group.plan.windows[step.outputs[0]], step.outputs
+            clean = [self.values[slot] for slot in outputs]
+            if windows is None:
+                return [Value(one) for one in clean]
+            boxes = [group.boxes[slot] for slot in outputs]
+            read = [one if isinstance(one, Value) else Value(one) for one in operands]
+            prepared = self.prepared.get(outputs[0])
+            results = _evaluate_step(step, windows, read, clean, boxes, chunk, prepared)
+            return [value(*pair) for pair in zip(outputs, results, strict=True)]
+
+        known = {slot: Value(clean) for slot, clean in self.values.items()}
+        known |= {slot: value(slot, one) for slot, one in contents.items()}
+        found = run_steps(self.tape.steps[part], known, evaluate)
+        return {slot: one.contents for slot, one in found.items() if one.box is not None}
 
 
 def _evaluate_step(

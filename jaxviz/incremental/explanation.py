@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..jaxpr.tape import Step, record
+from ..jaxpr.recording import record
+from ..jaxpr.tape import Step
 from .evaluation import Positions
 from .planning import Group, groups, multiply_adds, one_group
 
@@ -82,16 +83,16 @@ def explain(
     changed = {tape.inputs[-1]: region}
     found = groups(tape, changed, one_group(tape, changed, np.arange(len(tops))))
     steps = []
-    for i, step in enumerate(tape.steps):
+    for step in tape.steps:
         shape, slot = step.output_avals[0].shape, step.outputs[0]
-        active = [group for group in found if group.plan.windows[i] is not None]
+        active = [group for group in found if group.plan.windows[slot] is not None]
         total = multiply_adds(step, shape)
         done = sum(len(group.positions) * _multiply_adds(step, group) for group in active)
         share = done / (total * len(tops)) if total else float(bool(active))
         reasons = [
             windows
             for group in active
-            if isinstance(windows := group.plan.windows[i], str)
+            if isinstance(windows := group.plan.windows[slot], str)
             and any(
                 group.boxes[operand].sizes != tape.avals[operand].shape
                 for operand in step.inputs

@@ -1,7 +1,7 @@
 """What changes in each step of a tape, and positions grouped by how much does."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,13 +23,13 @@ _MOST_NUMBERS = 1 << 26
 
 
 class Plan(NamedTuple):
-    """The regions of all slots that change, by slot, and each step's windows.
+    """The regions of all slots that change, by slot, and each step's windows by its first output.
 
     A step has windows, or None (it is clean), or the reason why it is evaluated whole.
     """
 
     regions: dict[int, Region]
-    windows: tuple[Windows | str | None, ...]
+    windows: dict[int, Windows | str | None]
 
 
 def windows_of(step: Step, changed: list[int]) -> Windows | str:
@@ -45,7 +45,7 @@ def windows_of(step: Step, changed: list[int]) -> Windows | str:
 def plan(tape: Tape, changed: Mapping[int, Region]) -> Plan:
     """Follow the regions that change from the slots `changed` through the tape."""
     regions = dict(changed)
-    all_windows: list[Windows | str | None] = []
+    all_windows: dict[int, Windows | str | None] = {}
     for step in tape.steps:
         operands = {
             i: regions[slot]
@@ -65,8 +65,8 @@ def plan(tape: Tape, changed: Mapping[int, Region]) -> Plan:
                 windows = None
             else:
                 regions[step.outputs[0]] = region
-        all_windows.append(windows)
-    return Plan(regions, tuple(all_windows))
+        all_windows[step.outputs[0]] = windows
+    return Plan(regions, all_windows)
 
 
 class Group(NamedTuple):
@@ -87,7 +87,7 @@ def one_group(tape: Tape, changed: Mapping[int, Region], index: np.ndarray) -> G
 
 def groups(tape: Tape, changed: Mapping[int, Region], every: Group) -> list[Group]:
     """All positions, in groups. In some a slot may be clean that changes in others."""
-    indices = _alike(tape, every.plan.regions, len(every.positions))
+    indices = grouped(costs(tape, every.plan.regions), len(every.positions))
     return [one_group(tape, changed, index) for index in indices]
 
 
@@ -96,48 +96,81 @@ def multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None =
     return RULES[step.name].multiply_adds(step, sizes, into) if step.name in RULES else 0
 
 
-def _alike(tape: Tape, regions: Mapping[int, Region], count: int) -> list[np.ndarray]:
-    """Positions in groups of similar box sizes, so that each group's boxes can be small.
+class Costs(NamedTuple):
+    """What positions cost: `steps` have multiply-adds, `extents` are of boxes, by slot."""
 
-    At the borders boxes are cut off, and they shrink with the phase of the network's strides.
-    """
-    costly = [
+    steps: list[Step]
+    extents: dict[int, np.ndarray]
+
+    def of_group(self, rows: np.ndarray) -> int:
+        """Multiply-adds of these positions as one group, whose boxes have the largest extents."""
+        largest: dict[Slot, list[int]] = {
+            slot: sizes[rows].max(axis=0).tolist() for slot, sizes in self.extents.items()
+        }
+        each = (
+            multiply_adds(step, largest[step.outputs[0]], largest.get(step.inputs[0]))
+            for step in self.steps
+        )
+        return len(rows) * sum(each)
+
+    def columns(self) -> np.ndarray:
+        """The different extents of outputs, (columns, positions): what groups can differ in."""
+        reached = [self.extents[step.outputs[0]] for step in self.steps]
+        return np.unique(np.concatenate(reached, axis=1), axis=1).T
+
+
+def costs(tape: Tape, regions: Mapping[int, Region]) -> Costs:
+    steps = [
         step
         for step in tape.steps
         if step.outputs[0] in regions and multiply_adds(step, step.output_avals[0].shape)
     ]
-    if not costly:
-        return [np.arange(count)]
     extents = {slot: np.maximum(region.high - region.low, 0) for slot, region in regions.items()}
-    reached = np.concatenate([extents[step.outputs[0]] for step in costly], axis=1)
-    columns = np.unique(reached, axis=1).T
+    return Costs(steps, extents)
 
-    def cost(rows: np.ndarray) -> int:
-        largest: dict[Slot, list[int]] = {
-            slot: sizes[rows].max(axis=0).tolist() for slot, sizes in extents.items()
-        }
-        each = (
-            multiply_adds(step, largest[step.outputs[0]], largest.get(step.inputs[0]))
-            for step in costly
-        )
-        return len(rows) * sum(each)
 
-    def best_split(rows: np.ndarray) -> tuple[int, list[np.ndarray]]:
-        best: tuple[int, list[np.ndarray]] = (0, [])
-        for column in columns[:, rows]:
-            for threshold in np.unique(column)[:-1]:
-                parts = [rows[column <= threshold], rows[column > threshold]]
-                best = max(best, (cost(rows) - sum(map(cost, parts)), parts), key=lambda b: b[0])
-        return best
+class Split(NamedTuple):
+    """Positions in two parts, and the cost that this saves; no parts if nothing is saved."""
 
-    found = [(*best_split(np.arange(count)), np.arange(count))]
+    rows: np.ndarray
+    saved: int
+    parts: list[np.ndarray]
+
+
+def best_split(rows: np.ndarray, columns: np.ndarray, cost: Callable[[np.ndarray], int]) -> Split:
+    """The split at a threshold of one column that saves the most.
+
+    >>> columns = np.array([[1, 1, 5]])
+    >>> best_split(np.arange(3), columns, lambda rows: len(rows) * int(columns[0, rows].max()))
+    Split(rows=array([0, 1, 2]), saved=8, parts=[array([0, 1]), array([2])])
+    """
+    together = cost(rows)
+    best = Split(rows, 0, [])
+    for column in columns[:, rows]:
+        for threshold in np.unique(column)[:-1]:
+            parts = [rows[column <= threshold], rows[column > threshold]]
+            saved = together - sum(map(cost, parts))
+            if saved > best.saved:
+                best = Split(rows, saved, parts)
+    return best
+
+
+def grouped(of: Costs, count: int) -> list[np.ndarray]:
+    """Positions in groups of similar box sizes, so that each group's boxes can be small.
+
+    At the borders boxes are cut off, and they shrink with the phase of the network's strides.
+    """
+    if not of.steps:
+        return [np.arange(count)]
+    columns = of.columns()
+    found = [best_split(np.arange(count), columns, of.of_group)]
     while len(found) < _MOST_GROUPS:
-        saved, parts, _ = best = max(found, key=lambda group: group[0])
-        if saved <= _WORTH_A_STEP * len(costly):
+        best = max(found, key=lambda split: split.saved)
+        if best.saved <= _WORTH_A_STEP * len(of.steps):
             break
-        found = [group for group in found if group is not best]
-        found.extend((*best_split(rows), rows) for rows in parts)
-    return [rows for _, _, rows in found]
+        found = [split for split in found if split is not best]
+        found.extend(best_split(rows, columns, of.of_group) for rows in best.parts)
+    return [split.rows for split in found]
 
 
 class Loop(NamedTuple):
@@ -204,7 +237,7 @@ def _changed(step: Step, group: Group) -> list[int]:
 def _first_whole(tape: Tape, group: Group) -> int:
     """The step from which on all that changes is whole values."""
     for i in reversed(range(len(tape.steps))):
-        if group.plan.windows[i] is not None and any(
+        if group.plan.windows[tape.steps[i].outputs[0]] is not None and any(
             group.boxes[slot].sizes != tape.avals[slot].shape
             for slot in _changed(tape.steps[i], group)
         ):
@@ -217,7 +250,7 @@ def _most_held(tape: Tape, group: Group, indices: Iterable[int]) -> int:
     most = 1
     for i in indices:
         step = tape.steps[i]
-        if group.plan.windows[i] is not None:
+        if group.plan.windows[step.outputs[0]] is not None:
             numbers = sum(math.prod(group.boxes[slot].sizes) for slot in _changed(step, group))
             rule = RULES.get(step.name)
             scratch = rule.scratch(step, group.boxes[step.outputs[0]].sizes) if rule else 0

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._checks import InputError, unknown
-from ..jaxpr.tape import Constant, Tape, record
+from ..jaxpr.recording import record
+from ..jaxpr.tape import Constant, Tape
 from .planning import windows_of
 
 

@@ -10,7 +10,7 @@ from jax import Array
 
 from ..jaxpr.tape import Step
 from .rules import RULES, Rule, Windows, bind_one
-from .windows import Box, Value, Window, cut
+from .windows import Box, Value, Window, cut_each
 
 
 def _reduce_windows(step: Step) -> Windows:
@@ -28,12 +28,12 @@ def _sum_increment(
     reduced = [value.box.sizes[axis] != step.input_avals[0].shape[axis] for axis in axes]
     if not any(reduced):
         return None
-    before, _ = cut(value.clean, value.box, chunk)
+    before = cut_each(value.clean, value.box, chunk)
     change = jnp.sum(value.contents - before, axis=tuple(axis + 1 for axis in axes))
     kept = Box(np.delete(value.box.starts, axes, axis=1), change.shape[1:])
     if not kept.same_as(box):
         return None
-    return cut(clean, box, chunk)[0] + change
+    return cut_each(clean, box, chunk) + change
 
 
 def _dot_windows(step: Step) -> Windows:

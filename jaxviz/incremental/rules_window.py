@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,15 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from ..cpu import policy
+from ..cpu.convolution import group_by_group
+from ..cpu.pooling import pool_by_slices
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
 from .rules import RULES, Rule, Windows
-from .windows import Box, Value, Window, cut, place
-
-_MOST_SPLIT_GROUPS = 8
-_MOST_POOL_SLICES = 16
-# Numbers in the kernel. For smaller ones, spreading takes longer to compile than it saves.
-_LEAST_SPREAD_KERNEL = 1 << 16
+from .windows import Box, Value, Window, cut_each, place
 
 
 def _pool_windows(step: Step) -> Windows | str:
@@ -49,32 +47,17 @@ def _limit(dtype: Any, sign: int) -> Any:
 
 
 def _pool(step: Step, sizes: Sequence[int], part: Array) -> Array:
-    """Small windows as shifted slices, which fuse: on CPU several times faster than a window op."""
     computation = {"max": lax.max, "min": lax.min, "sum": lax.add}[step.name.rsplit("_", 1)[1]]
     params = step.params
-    window = params["window_dimensions"]
-    result: Array
-    if math.prod(window) > _MOST_POOL_SLICES:
-        result = lax.reduce_window(
-            part,
-            np.asarray(_POOL_FILLS[step.name](step, ()), part.dtype),
-            computation,
-            window,
-            params["window_strides"],
-            [(0, 0)] * part.ndim,
-            window_dilation=params["window_dilation"],
-        )
-        return result
-    strides = params["window_strides"]
-    slices = []
-    for tap in np.ndindex(*window):
-        starts = [i * dilation for i, dilation in zip(tap, params["window_dilation"], strict=True)]
-        limits = [
-            start + (size - 1) * stride + 1
-            for start, size, stride in zip(starts, sizes, strides, strict=True)
-        ]
-        slices.append(lax.slice(part, starts, limits, strides))
-    result = reduce(computation, slices)
+    window, strides = params["window_dimensions"], params["window_strides"]
+    if policy.pools_by_slices(window):
+        dilation = params["window_dilation"]
+        return pool_by_slices(part, computation, window, strides, dilation, barriers=False)
+    fill = np.asarray(_POOL_FILLS[step.name](step, ()), part.dtype)
+    result: Array = lax.reduce_window(
+        part, fill, computation, window, strides, [(0, 0)] * part.ndim,
+        window_dilation=params["window_dilation"],
+    )  # fmt: skip
     return result
 
 
@@ -118,23 +101,11 @@ def _from_channels_last(step: Step, result: Array) -> Array:
     return result.transpose(np.argsort([batch, *space, feature]))
 
 
-def _split(step: Step, image: Array, kernel: Array) -> list[tuple[Array, Array]]:
-    """The groups of a convolution, one by one: on CPU that is faster than together."""
-    groups = step.params["feature_group_count"]
-    return list(
-        zip(jnp.split(image, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True)
-    )
-
-
 def _convolution(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> Array:
-    """NHWC, whatever the network's layout: others are very slow inside loops on CPU."""
+    """Channels last, whatever the network's layout: others are very slow in loops on a CPU."""
     image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
     groups = step.params["feature_group_count"]
-    if groups <= _MOST_SPLIT_GROUPS and jax.default_backend() == "cpu":
-        pairs = _split(step, image, kernel)
-        result = jnp.concatenate([_convolve(step, *pair, 1) for pair in pairs], axis=-1)
-    else:
-        result = _convolve(step, image, kernel, groups)
+    result = group_by_group(image, kernel, groups, partial(_convolve, step))
     return _from_channels_last(step, result)
 
 
@@ -156,7 +127,7 @@ def _convolve(step: Step, image: Array, kernel: Array, groups: int) -> Array:
 
 def _convolution_prepare(step: Step, operands: Sequence[Any]) -> list[Kernel]:
     groups = step.params["feature_group_count"]
-    if groups > _MOST_SPLIT_GROUPS:
+    if not policy.groups_one_by_one(groups):
         return []
     kernel = _kernel_channels_last(step, jnp.asarray(operands[1]))
     return [prepare(step, part) for part in jnp.split(kernel, groups, axis=-1)]
@@ -179,7 +150,7 @@ def _convolution_increment(
     params, numbers = step.params, step.params["dimension_numbers"]
     if value.box is None or not _spreading_pays(step, value.box.sizes, box.sizes):
         return None
-    before, _ = cut(value.clean, value.box, chunk)
+    before = cut_each(value.clean, value.box, chunk)
     change = jax.vmap(partial(_image_channels_last, step))(value.contents - before)
     parts = jnp.split(change, len(kernels), axis=-1)
     pieces = [spread(step, *pair) for pair in zip(parts, kernels, strict=True)]
@@ -194,19 +165,16 @@ def _convolution_increment(
         first = value.box.starts[:, numbers.lhs_spec[2 + i]] + low - margin
         starts[:, numbers.out_spec[2 + i]] = first
     moved, _ = place(frame, starts - box.starts, box.sizes, chunk)
-    return cut(clean, box, chunk)[0] + moved
+    return cut_each(clean, box, chunk) + moved
 
 
 def _spreading_pays(step: Step, into: Sequence[int], out: Sequence[int]) -> bool:
-    """As measured on CPU, where the sums of pieces cost a tenth of the products, at least."""
-    numbers = step.params["dimension_numbers"]
-    pixels = math.prod(into[axis] for axis in numbers.lhs_spec[2:])
-    return (
-        jax.default_backend() == "cpu"
-        and step.params["feature_group_count"] <= _MOST_SPLIT_GROUPS
-        and all(stride == 1 for stride in step.params["window_strides"])
-        and math.prod(step.input_avals[1].shape) >= _LEAST_SPREAD_KERNEL
-        and pixels * 5 <= math.prod(out[axis] for axis in numbers.out_spec[2:]) * 4
+    params, numbers = step.params, step.params["dimension_numbers"]
+    return all(stride == 1 for stride in params["window_strides"]) and policy.spreading_pays(
+        kernel=math.prod(step.input_avals[1].shape),
+        groups=params["feature_group_count"],
+        pixels=math.prod(into[axis] for axis in numbers.lhs_spec[2:]),
+        outputs=math.prod(out[axis] for axis in numbers.out_spec[2:]),
     )
 
 

@@ -131,12 +131,18 @@ def cut(array: Any, box: Box, chunk: Array, fill: Any = 0) -> tuple[Array, bool]
         return array, False
 
     def piece(*offsets: Array) -> Array:
-        indices: list[Any] = [0] * array.ndim
+        indices: list[Any] = [np.int32(0)] * array.ndim
         for axis, offset in zip(moving, offsets, strict=True):
             indices[axis] = offset
         return lax.dynamic_slice(array, indices, box.sizes)
 
     return jax.vmap(piece)(*(_rows(starts[:, axis], chunk) for axis in moving)), True
+
+
+def cut_each(array: Any, box: Box, chunk: Array, fill: Any = 0) -> Array:
+    """Like `cut`, always with an axis of positions: of length 1 where all have the same box."""
+    part, moves = cut(array, box, chunk, fill)
+    return part if moves else part[None]
 
 
 def place(
@@ -158,7 +164,7 @@ def place(
             moving.append(axis)
             padding.append((max(most, 0), max(size - extent - least, 0), 0))
         if most > 0 or least + extent < size:
-            index = np.arange(size)
+            index = np.arange(size, dtype=np.int32)[None]
             at: Any = least if least == most else _rows(column, chunk)[:, None]
             inside = (index >= at) & (index < at + extent)
             shape = [-1] + [1] * len(sizes)
@@ -168,9 +174,9 @@ def place(
     if moving:
 
         def piece(row: Array, *offsets: Array) -> Array:
-            indices: list[Any] = [0] * row.ndim
+            indices: list[Any] = [np.int32(0)] * row.ndim
             for axis, offset in zip(moving, offsets, strict=True):
-                indices[axis] = padding[axis + 1][0] - offset
+                indices[axis] = np.int32(padding[axis + 1][0]) - offset
             return lax.dynamic_slice(row, indices, sizes)
 
         frame = jax.vmap(piece)(frame, *(_rows(offsets[:, axis], chunk) for axis in moving))
@@ -187,5 +193,4 @@ def read(value: Value, box: Box, chunk: Array, fill: Any = 0) -> tuple[Array, bo
     frame, covered = place(value.contents, offsets, box.sizes, chunk, fill)
     if covered is True or value.box.sizes == jnp.shape(value.clean):
         return frame, True
-    around, _ = cut(value.clean, box, chunk, fill)
-    return jnp.where(covered, frame, around), True
+    return jnp.where(covered, frame, cut_each(value.clean, box, chunk, fill)), True

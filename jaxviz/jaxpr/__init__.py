@@ -1,1 +1,1 @@
-"""JAX functions as lists of primitive steps, and the interpreter that evaluates them."""
+"""JAX functions as lists of primitive steps, and the interpreter that runs them."""

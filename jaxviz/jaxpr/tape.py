@@ -1,31 +1,16 @@
-"""A JAX function as a flat list of primitive steps.
+"""The list of primitive steps that a JAX function consists of, and the interpreter that runs it.
 
-`record` reads a function's jaxpr, writes the bodies of inner calls in line (`jit`, `checkpoint`,
-custom derivatives), and drops every step that the outputs do not need. A tape holds no arrays:
-two functions of the same structure give equal tapes, so a tape can key a compilation cache.
+A tape holds no arrays: two functions of the same structure give equal tapes, so a tape can key a
+compilation cache. `recording.record` makes one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.extend import core
-
-# The parameter that holds the body of each call primitive that is written in line.
-_BODIES = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "checkpoint": "jaxpr",
-    "remat": "jaxpr",
-    "remat2": "jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "custom_vjp_call_jaxpr": "fun_jaxpr",
-}
 
 
 class Aval(NamedTuple):
@@ -90,137 +75,57 @@ class Tape:
     def aval(self, slot: Slot) -> Aval:
         return slot.aval if isinstance(slot, Constant) else self.avals[slot]
 
-    def evaluate(self, arguments: Sequence[Any]) -> dict[int, Any]:
-        """Every slot's value, ordinarily evaluated."""
-        values = dict(zip(self.inputs, arguments, strict=True))
-        for step in self.steps:
-            results = step.bind(*(read_slot(values, slot) for slot in step.inputs))
-            values.update(zip(step.outputs, results, strict=True))
-        return values
-
 
 def read_slot(values: Mapping[int, Any], slot: Slot) -> Any:
     return slot.value if isinstance(slot, Constant) else values[slot]
 
 
-class Recording(NamedTuple):
-    """A tape whose inputs are `constants` (the arrays closed over) and then the arguments."""
-
-    tape: Tape
-    constants: list[Any]
-    tree: Any
+# What a step means: (step, operands) -> its outputs, or None where the step keeps its own meaning.
+Meaning = Callable[[Step, Sequence[Any]], Sequence[Any] | None]
 
 
-def record(fun: Callable[..., Any], *arguments: Any) -> Recording:
-    """The tape of `fun`, a pure function of arrays (or of their shapes and types).
+def run(
+    tape: Tape, arguments: Sequence[Any], overrides: Mapping[str, Meaning] = MappingProxyType({})
+) -> dict[int, Any]:
+    """The value of every slot, from the values of the tape's inputs.
 
-    >>> import jax.numpy as jnp
-    >>> tape, _, _ = record(lambda x: jax.nn.relu(x) + 1, jnp.ones(3))
-    >>> [step.name for step in tape.steps]
-    ['max', 'add']
+    overrides: other meanings, by the name of the primitive.
     """
-    closed: Any
-    closed, result = jax.make_jaxpr(fun, return_shape=True)(*arguments)
-    recorder = _Recorder()
-    slots = [recorder.new_slot(variable.aval) for variable in closed.jaxpr.invars]
-    outputs = recorder.inline(closed.jaxpr, recorder.new_constants(closed), slots)
-    live = {slot for slot in outputs if not isinstance(slot, Constant)}
-    steps = []
-    for step in reversed(recorder.steps):
-        if live.intersection(step.outputs):
-            steps.append(step)
-            live.update(slot for slot in step.inputs if not isinstance(slot, Constant))
-    used = {slot: value for slot, value in recorder.constants.items() if slot in live}
-    tape = Tape((*used, *slots), tuple(outputs), tuple(reversed(steps)), tuple(recorder.avals))
-    return Recording(tape, list(used.values()), jax.tree.structure(result))
+
+    def evaluate(step: Step, operands: Sequence[Any]) -> Sequence[Any]:
+        override = overrides.get(step.name)
+        results = override(step, operands) if override else None
+        return step.bind(*operands) if results is None else results
+
+    return run_steps(tape.steps, dict(zip(tape.inputs, arguments, strict=True)), evaluate)
 
 
-class _Recorder:
-    def __init__(self) -> None:
-        self.avals: list[Aval] = []
-        self.steps: list[Step] = []
-        self.constants: dict[int, Any] = {}
-
-    def new_slot(self, aval: Any) -> int:
-        self.avals.append(Aval(tuple(aval.shape), aval.dtype))
-        return len(self.avals) - 1
-
-    def new_constants(self, jaxpr: Any) -> list[Slot]:
-        slots: list[Slot] = []
-        for variable, value in zip(jaxpr.jaxpr.constvars, jaxpr.consts, strict=True):
-            slot = self.new_slot(variable.aval)
-            self.constants[slot] = value
-            slots.append(slot)
-        return slots
-
-    def inline(self, jaxpr: Any, constants: Iterable[Slot], inputs: Iterable[Slot]) -> list[Slot]:
-        environment: dict[Any, Slot] = dict(zip(jaxpr.constvars, constants, strict=True))
-        environment.update(zip(jaxpr.invars, inputs, strict=True))
-
-        def slot_of(atom: Any) -> Slot:
-            literal = isinstance(atom, core.Literal)
-            return Constant(atom.val, atom.aval) if literal else environment[atom]
-
-        for equation in jaxpr.eqns:
-            operands = tuple(slot_of(atom) for atom in equation.invars)
-            body = equation.params.get(_BODIES.get(equation.primitive.name, ""))
-            results: Sequence[Slot]
-            if equation.primitive.name == "split":
-                body = _slices(**equation.params, operand=equation.invars[0].aval)
-            if body is None:
-                results = self.append(jaxpr, equation, operands)
-            elif isinstance(body, core.ClosedJaxpr):
-                results = self.inline(body.jaxpr, self.new_constants(body), operands)
-            else:
-                results = self.inline(body, (), operands)
-            environment.update(zip(equation.outvars, results, strict=True))
-        return [slot_of(atom) for atom in jaxpr.outvars]
-
-    def append(self, jaxpr: Any, equation: Any, inputs: tuple[Slot, ...]) -> tuple[int, ...]:
-        outputs = tuple(self.new_slot(variable.aval) for variable in equation.outvars)
-        key = tuple((name, _hashable(value)) for name, value in sorted(equation.params.items()))
-        variables = dict.fromkeys(v for v in equation.invars if not isinstance(v, core.Literal))
-        step = Step(
-            name=equation.primitive.name,
-            inputs=inputs,
-            outputs=outputs,
-            input_avals=tuple(
-                slot.aval if isinstance(slot, Constant) else self.avals[slot] for slot in inputs
-            ),
-            output_avals=tuple(self.avals[slot] for slot in outputs),
-            key=key,
-            params=equation.params,
-            jaxpr=jaxpr.replace(
-                constvars=[], invars=[*variables], outvars=equation.outvars, eqns=[equation]
-            ),
-        )
-        self.steps.append(step)
-        return outputs
+def run_steps(
+    steps: Iterable[Step],
+    values: Mapping[int, Any],
+    evaluate: Callable[[Step, Sequence[Any]], Sequence[Any]] = lambda step, x: step.bind(*x),
+) -> dict[int, Any]:
+    """`values`, by slot, and the outputs of the steps, each as `evaluate` makes them."""
+    known = dict(values)
+    for step in steps:
+        results = evaluate(step, [read_slot(known, slot) for slot in step.inputs])
+        known.update(zip(step.outputs, results, strict=True))
+    return known
 
 
-def _slices(*, axis: int, sizes: Sequence[Any], operand: Any) -> core.ClosedJaxpr:
-    """`split` written as slices, so that one rule serves both."""
-    limits = np.cumsum(sizes)
+def split(tape: Tape, known: Iterable[int]) -> tuple[list[Step], list[Step], list[int]]:
+    """The steps that depend on the slots `known` alone, the others, and what these read of those.
 
-    def pieces(x: jax.Array) -> list[jax.Array]:
-        return [
-            jax.lax.slice_in_dim(x, int(limit - size), int(limit), axis=axis)
-            for limit, size in zip(limits, sizes, strict=True)
-        ]
-
-    return jax.make_jaxpr(pieces)(jax.ShapeDtypeStruct(operand.shape, operand.dtype))
-
-
-class _Unhashable:
-    """Stands for a parameter that can be compared by identity only."""
-
-    def __init__(self, value: Any):
-        self.value = value
-
-
-def _hashable(value: Any) -> Any:
-    try:
-        hash(value)
-    except TypeError:
-        return _Unhashable(value)
-    return (type(value).__name__, value)
+    Steps that only repeat their operand stay with the others, where they cost no memory.
+    """
+    given = set(known)
+    first, rest = [], []
+    for step in tape.steps:
+        depends = any(isinstance(slot, int) and slot not in given for slot in step.inputs)
+        if depends or step.name in ("broadcast_in_dim", "iota"):
+            rest.append(step)
+        else:
+            first.append(step)
+            given.update(step.outputs)
+    read = {slot for step in rest for slot in step.inputs} | set(tape.outputs)
+    return first, rest, [slot for step in first for slot in step.outputs if slot in read]

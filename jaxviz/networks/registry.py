@@ -14,6 +14,7 @@ from flax import nnx
 
 from .._checks import InputError, activation_shapes, choice
 from .._typing import Outputs, Params
+from ..cpu.compilation import compiled, inside_a_trace
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import preprocess
 from .places import cached_weights, shipped_folder
@@ -111,11 +112,21 @@ class Apply:
         return nnx.to_pure_dict(self._split[1])
 
     def __call__(self, params: Params, images: Any) -> Outputs:
-        """Evaluate the network."""
+        """Evaluate the network: compiled, and on CPUs rewritten, outside of any trace."""
+        evaluate = self.plain if inside_a_trace() else _compiled_network(self)
+        return evaluate(params, images)
+
+    def plain(self, params: Params, images: Any) -> Outputs:
+        """Evaluate the network as it is written."""
         graph, state = self._split
         filled = jax.tree.map(lambda leaf: leaf, state)
         nnx.replace_by_pure_dict(filled, params)
         return nnx.merge(graph, filled)(images)
+
+
+@functools.cache
+def _compiled_network(apply: Apply) -> Callable[[Params, Any], Outputs]:
+    return compiled(apply.plain)
 
 
 def networks() -> tuple[str, ...]:

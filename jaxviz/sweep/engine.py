@@ -15,8 +15,9 @@ import numpy as np
 from .. import devices
 from .._prefetch import prefetch
 from .._typing import Progress
-from ..cpu.rewriting import suited
-from ..jaxpr.tape import Recording, Tape, read_slot
+from ..cpu.rewriting import prepared
+from ..jaxpr.recording import Recording
+from ..jaxpr.tape import Tape, read_slot, run
 from ..pictures.folders import Skipped, unreadable
 from ..pictures.sets import PictureSet
 from ..techniques.patches import NO_IMAGE
@@ -107,14 +108,14 @@ def _programs(tape: Tape, take: Take, number: int) -> tuple[Callable[..., Any], 
     """
 
     def network(known: Sequence[Any], images: Any) -> list[Any]:
-        values = tape.evaluate([*known, images])
+        values = run(tape, [*known, images])
         return [read_slot(values, slot) for slot in tape.outputs]
 
     *known, images = (jax.ShapeDtypeStruct(*tape.aval(slot)) for slot in tape.inputs)
-    prepare, run = suited(network, known, images, known=0)
+    prepare, evaluate = prepared(network, known, images, known=0)
 
-    def step(state: Any, prepared: Any, known: Any, images: Any, indices: Any) -> tuple[Any, Any]:
-        return take(state, run(prepared, known, images), indices)
+    def step(state: Any, ready: Any, known: Any, images: Any, indices: Any) -> tuple[Any, Any]:
+        return take(state, evaluate(ready, known, images), indices)
 
     return jax.jit(prepare), devices.on_each(step)
 

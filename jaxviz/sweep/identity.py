@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from .. import __version__
-from ..jaxpr.tape import Recording
+from ..jaxpr.recording import Recording
 from ..pictures.sets import PictureSet
 from .network import array_hash, network_hash
 

@@ -12,7 +12,8 @@ from jax.extend import core
 
 from .._checks import selected
 from .._typing import Apply, Params
-from ..jaxpr.tape import Constant, Recording, Slot, record
+from ..jaxpr.recording import Recording, record
+from ..jaxpr.tape import Constant, Slot
 
 
 def recorded(

@@ -11,9 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from .._checks import InputError, count, image_batch, known_layers
+from .._checks import InputError, count, image_batch, layer_names, selected
 from .._typing import Apply, Array, Images, Params
-from ..cpu.compilation import compiled
+from ..cpu.compilation import evaluate
 
 
 def activation_maps(
@@ -39,16 +39,12 @@ def activation_maps(
 
     """
     image_batch(images)
-    names = known_layers(apply, params, images, layers)
-    return dict(zip(names, _selected(params, images, apply=apply, layers=names), strict=True))
+    names = layer_names(layers)
 
+    def maps(params: Params, images: Any) -> list[Any]:
+        return selected(apply, apply(params, images), names)
 
-def _select(params: Params, images: Any, *, apply: Apply, layers: tuple[str, ...]) -> Any:
-    outputs = apply(params, images)
-    return [outputs[layer] for layer in layers]
-
-
-_selected = compiled(_select, static_argnames=("apply", "layers"))
+    return dict(zip(names, evaluate(maps, params, images), strict=True))
 
 
 def features(

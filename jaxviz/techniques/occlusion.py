@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from .._checks import InputError, choice, count, image_batch, pair, score_shape
 from .._typing import Apply, Images, Params, Score
-from ..cpu.compilation import compiled, inside_a_trace
+from ..cpu.compilation import compiled, evaluate, inside_a_trace
 from ..incremental import Explanation, WindowedOutputs, explain, windowed_outputs
 
 METHODS = ("incremental", "full")
@@ -114,8 +114,8 @@ def occlusion_map(
         )
 
     grid = tuple((int(top), int(left)) for top in rows for left in cols)
-    evaluate = _incremental if method == "incremental" else _full
-    baseline, scores = evaluate(
+    measure = _incremental if method == "incremental" else _full
+    baseline, scores = measure(
         params, images, filling, apply=apply, score=score, window=window, grid=grid,
         chunk_size=chunk_size,
     )  # fmt: skip
@@ -139,16 +139,16 @@ def _incremental(
 ) -> tuple[Any, Any]:
     tops, lefts = zip(*grid, strict=True)
 
-    def evaluate(image: Any) -> WindowedOutputs:
+    def of_one(image: Any) -> WindowedOutputs:
         return windowed_outputs(
             lambda batch: score(apply(params, batch)), image, fill, tops, lefts,
             window=window, chunk_size=chunk_size,
         )  # fmt: skip
 
     if inside_a_trace() or isinstance(images, jax.core.Tracer):
-        clean, outputs = jax.lax.map(evaluate, images)
+        clean, outputs = jax.lax.map(of_one, images)
     else:  # image by image, one compiled program serves all
-        found = [evaluate(image) for image in images]
+        found = [of_one(image) for image in images]
         clean, outputs = (jnp.stack(values) for values in zip(*found, strict=True))
     return clean[:, 0], outputs[:, :, 0]
 
@@ -202,7 +202,7 @@ def _filling(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return filling
 
 
-def _full_plain(
+def _full(
     params: Params,
     images: Any,
     fill: Any,
@@ -221,23 +221,23 @@ def _full_plain(
     chunks = -(-len(which) // chunk_size)
     order = np.arange(chunks * chunk_size).reshape(chunks, chunk_size) % len(which)
 
-    def occluded(index: Any, place: Any) -> Any:
-        row, col = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
-        top, left = place
-        inside = (row >= top) & (row < top + window[0]) & (col >= left) & (col < left + window[1])
-        return jnp.where(inside, fill, images[index])
+    def scores_of(params: Params, images: Any, fill: Any, chosen: Any) -> tuple[Any, Any]:
+        def occluded(index: Any, place: Any) -> Any:
+            row = jnp.arange(height, dtype=jnp.int32)[:, None, None]
+            col = jnp.arange(width, dtype=jnp.int32)[None, :, None]
+            top, left = place
+            inside = (row >= top) & (row < top + window[0])
+            inside &= (col >= left) & (col < left + window[1])
+            return jnp.where(inside, fill, images[index])
 
-    def evaluate(chunk: Any) -> Any:
-        variants = jax.vmap(occluded)(*chunk)
-        return score(apply(params, variants))
+        def of_chunk(chunk: Any) -> Any:
+            return score(apply(params, jax.vmap(occluded)(*chunk)))
 
-    scores = jax.lax.map(evaluate, (which[order], places[order]))
+        return score(apply(params, images)), jax.lax.map(of_chunk, chosen)
+
+    baseline, scores = evaluate(scores_of, params, images, fill, (which[order], places[order]))
     scores = scores.reshape(-1, *scores.shape[2:])[: len(which)]
-    baseline = score(apply(params, images))
     return baseline, scores.reshape(batch, len(grid), *scores.shape[1:])
-
-
-_full = compiled(_full_plain, static_argnames=("apply", "score", "window", "grid", "chunk_size"))
 
 
 def _covers(starts: np.ndarray, window: int, length: int) -> np.ndarray:

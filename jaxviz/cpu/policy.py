@@ -1,0 +1,99 @@
+"""What pays on the processor that runs: the only file that asks which one that is.
+
+The numbers were measured on two cores of a server, with the networks that come with the package.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+
+from . import toom_cook
+
+COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+# XLA's convolution by groups takes three times as long on a CPU as one group after the other, but
+# each is one more to compile.
+_MOST_GROUPS = 8
+# A window of so many places is read by slices, which fuse, several times faster than by XLA's loop
+# over the places.
+_MOST_SLICES = 16
+# A number moved to and from the points costs as much time as so many products.
+_PRODUCTS_A_NUMBER = {3: 50, 5: 110}
+# Bytes of all pixels and outputs at points; more do not stay in the caches.
+_MOST_BYTES = 1 << 26
+# Numbers in a kernel. For smaller ones, spreading takes longer to compile than it saves.
+_LEAST_SPREAD_KERNEL = 1 << 16
+
+
+def on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+@functools.cache
+def compiler_options() -> dict[str, str] | None:
+    """The options for the outermost `jit` on this backend, or None where they are not understood.
+
+    On CPUs jaxlib sends convolutions to a library that is slower than its older path
+    (benchmarks/PERFORMANCE.md says by how much); one option turns it off. Other versions of jaxlib
+    may not know it.
+    """
+    if not on_cpu():
+        return None
+    try:
+        jax.jit(lambda: 0, compiler_options=COMPILER_OPTIONS)()
+    except Exception:  # an unknown option raises a runtime error that has no class of its own
+        return None
+    return COMPILER_OPTIONS
+
+
+def batch_size() -> int:
+    """Pictures a device evaluates at a time: few suit the caches of a CPU and leave others idle."""
+    return 8 if on_cpu() else 256
+
+
+def groups_one_by_one(groups: int) -> bool:
+    return on_cpu() and groups <= _MOST_GROUPS
+
+
+def pools_by_slices(window: Sequence[int]) -> bool:
+    return math.prod(window) <= _MOST_SLICES
+
+
+def fewer_products_pay(
+    taps: int, outputs: Sequence[int], channels: tuple[int, int], *, kernel_is_ready: bool
+) -> bool:
+    """Whether Toom-Cook pays for a square kernel of taps x taps and outputs (batch, rows, cols).
+
+    It does if the products that it saves take longer than the numbers that it moves: pixels and
+    outputs at points and, unless that was done before, the kernel at points.
+    """
+    if taps not in _PRODUCTS_A_NUMBER:
+        return False
+    pairs, places = math.prod(channels), math.prod(outputs)
+    axes = toom_cook_axes(taps)
+    growth = toom_cook.growth(taps) ** axes
+    saved = places * pairs * (taps**2 - growth * taps ** (2 - axes))
+    moved = places * growth * sum(channels)
+    kernel = 0.0 if kernel_is_ready else pairs * taps**2 * 2.0
+    return saved >= _PRODUCTS_A_NUMBER[taps] * moved + 12 * kernel and 4 * moved <= _MOST_BYTES
+
+
+def toom_cook_axes(taps: int) -> int:
+    """Kernels of 5 taps are at points by rows only: more would cost too much round-off."""
+    return {3: 2, 5: 1}[taps]
+
+
+def spreading_pays(kernel: int, groups: int, pixels: int, outputs: int) -> bool:
+    """Whether changed pixels are spread by the kernel, not read for each output.
+
+    The sums of pieces cost a tenth of the products, at least.
+    """
+    few = pixels * 5 <= outputs * 4
+    return groups_one_by_one(groups) and kernel >= _LEAST_SPREAD_KERNEL and few
+
+
+def points_pay(by_points: int, by_taps: int) -> bool:
+    """Whether a change is spread by so few products at points."""
+    return by_points * 4 <= by_taps * 3

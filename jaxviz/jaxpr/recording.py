@@ -1,0 +1,170 @@
+"""`record`: the tape of a JAX function.
+
+It reads the function's jaxpr, writes the bodies of inner calls in line (`jit`, `checkpoint`, custom
+derivatives), and drops every step that the outputs do not need.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.extend import core
+
+from .tape import Aval, Constant, Slot, Step, Tape
+
+# The parameter that holds the body of each call primitive that is written in line.
+_BODIES = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "checkpoint": "jaxpr",
+    "remat": "jaxpr",
+    "remat2": "jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
+}
+
+
+class Recording(NamedTuple):
+    """A tape whose inputs are `constants` (the arrays closed over) and then the arguments.
+
+    tree: the structure of the outputs. has_effects: whether the function does more than return
+    them, such as printing; the tape holds no such step.
+    """
+
+    tape: Tape
+    constants: list[Any]
+    tree: Any
+    has_effects: bool
+
+
+def record(fun: Callable[..., Any], *arguments: Any) -> Recording:
+    """The tape of `fun`, a pure function of arrays (or of their shapes and types).
+
+    >>> import jax.numpy as jnp
+    >>> tape = record(lambda x: jax.nn.relu(x) + 1, jnp.ones(3)).tape
+    >>> [step.name for step in tape.steps]
+    ['max', 'add']
+    """
+    closed: Any
+    closed, result = jax.make_jaxpr(fun, return_shape=True)(*arguments)
+    recorder = _Recorder()
+    slots = [recorder.new_slot(variable.aval) for variable in closed.jaxpr.invars]
+    outputs = recorder.inline(closed.jaxpr, recorder.new_constants(closed), slots)
+    live = {slot for slot in outputs if not isinstance(slot, Constant)}
+    steps = []
+    for step in reversed(recorder.steps):
+        if live.intersection(step.outputs):
+            steps.append(step)
+            live.update(slot for slot in step.inputs if not isinstance(slot, Constant))
+    used = {slot: value for slot, value in recorder.constants.items() if slot in live}
+    tape = Tape((*used, *slots), tuple(outputs), tuple(reversed(steps)), tuple(recorder.avals))
+    structure = jax.tree.structure(result)
+    return Recording(tape, list(used.values()), structure, bool(closed.effects))
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.avals: list[Aval] = []
+        self.steps: list[Step] = []
+        self.constants: dict[int, Any] = {}
+
+    def new_slot(self, aval: Any) -> int:
+        self.avals.append(Aval(tuple(aval.shape), aval.dtype))
+        return len(self.avals) - 1
+
+    def new_constants(self, jaxpr: Any) -> list[Slot]:
+        slots: list[Slot] = []
+        for variable, value in zip(jaxpr.jaxpr.constvars, jaxpr.consts, strict=True):
+            slot = self.new_slot(variable.aval)
+            self.constants[slot] = value
+            slots.append(slot)
+        return slots
+
+    def inline(self, jaxpr: Any, constants: Iterable[Slot], inputs: Iterable[Slot]) -> list[Slot]:
+        environment: dict[Any, Slot] = dict(zip(jaxpr.constvars, constants, strict=True))
+        environment.update(zip(jaxpr.invars, inputs, strict=True))
+
+        def slot_of(atom: Any) -> Slot:
+            literal = isinstance(atom, core.Literal)
+            return Constant(atom.val, atom.aval) if literal else environment[atom]
+
+        for equation in jaxpr.eqns:
+            operands = tuple(slot_of(atom) for atom in equation.invars)
+            body = equation.params.get(_BODIES.get(equation.primitive.name, ""))
+            results: Sequence[Slot]
+            if equation.primitive.name == "split":
+                body = _slices(**equation.params, operand=equation.invars[0].aval)
+            if body is None:
+                results = self.append(jaxpr, equation, operands)
+            elif isinstance(body, core.ClosedJaxpr):
+                results = self.inline(body.jaxpr, self.new_constants(body), operands)
+            else:
+                results = self.inline(body, (), operands)
+            environment.update(zip(equation.outvars, results, strict=True))
+        return [slot_of(atom) for atom in jaxpr.outvars]
+
+    def append(self, jaxpr: Any, equation: Any, inputs: tuple[Slot, ...]) -> tuple[int, ...]:
+        outputs = tuple(self.new_slot(variable.aval) for variable in equation.outvars)
+        key = tuple((name, _hashable(value)) for name, value in sorted(equation.params.items()))
+        variables = dict.fromkeys(v for v in equation.invars if not isinstance(v, core.Literal))
+        step = Step(
+            name=equation.primitive.name,
+            inputs=inputs,
+            outputs=outputs,
+            input_avals=tuple(
+                slot.aval if isinstance(slot, Constant) else self.avals[slot] for slot in inputs
+            ),
+            output_avals=tuple(self.avals[slot] for slot in outputs),
+            key=key,
+            params=equation.params,
+            jaxpr=jaxpr.replace(
+                constvars=[], invars=[*variables], outvars=equation.outvars, eqns=[equation]
+            ),
+        )
+        self.steps.append(step)
+        return outputs
+
+
+def _slices(*, axis: int, sizes: Sequence[Any], operand: Any) -> core.ClosedJaxpr:
+    """`split` written as slices, so that one rule serves both."""
+    limits = np.cumsum(sizes)
+
+    def pieces(x: jax.Array) -> list[jax.Array]:
+        return [
+            jax.lax.slice_in_dim(x, int(limit - size), int(limit), axis=axis)
+            for limit, size in zip(limits, sizes, strict=True)
+        ]
+
+    return jax.make_jaxpr(pieces)(jax.ShapeDtypeStruct(operand.shape, operand.dtype))
+
+
+class _ByIdentity:
+    """Stands for a parameter that equals nothing but itself."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
+def _hashable(value: Any) -> Any:
+    """A key that is equal for equal parameters; the bodies of loops are compared step by step."""
+    if isinstance(value, core.Jaxpr) and not value.constvars:
+        value = core.ClosedJaxpr(value, ())
+    if isinstance(value, core.ClosedJaxpr):
+        recording = record(core.jaxpr_as_fun(value), *value.in_avals)
+        return (recording.tape, *map(_constant, recording.constants))
+    if isinstance(value, tuple | list):
+        return tuple(map(_hashable, value))
+    try:
+        hash(value)
+    except TypeError:
+        return _ByIdentity(value)
+    return (type(value).__name__, value)
+
+
+def _constant(value: Any) -> Any:
+    is_tracer = isinstance(value, jax.core.Tracer)
+    return _ByIdentity(value) if is_tracer else Constant(value, jax.typeof(value))
