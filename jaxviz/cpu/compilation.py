@@ -5,6 +5,7 @@ into a `jit` of their own can pass `policy.COMPILER_OPTIONS` themselves.
 """
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,9 +24,17 @@ def inside_a_trace() -> bool:
     >>> inside_a_trace()
     False
     """
-    here = get_opaque_trace_state()
-    with jax.ensure_compile_time_eval():
-        return here != get_opaque_trace_state()
+    return bool(get_opaque_trace_state() != _no_trace())
+
+
+@functools.cache
+def _no_trace() -> Any:
+    """The state outside of all traces, in which a new thread begins."""
+    states: list[Any] = []
+    thread = threading.Thread(target=lambda: states.append(get_opaque_trace_state()))
+    thread.start()
+    thread.join()
+    return states[0]
 
 
 def compiled(
