@@ -27,19 +27,20 @@ def inside_a_trace() -> bool:
 
 
 def compiled(
-    function: Callable[..., Any], *, static_argnames: Iterable[str] = ()
+    function: Callable[..., Any], *, static_argnames: Iterable[str] = (), rewrite: bool = True
 ) -> Callable[..., Any]:
     """`jax.jit(function)`, whose static arguments are passed by name.
 
     Outside of any trace, on a CPU, it is rewritten and compiled with the options of the policy; in
-    a trace it stays as it is, so that whoever traces it sees the plain function.
+    a trace it stays as it is, so that whoever traces it sees the plain function. rewrite: whether
+    it is rewritten at all; that takes longer to compile.
     """
     names = tuple(static_argnames)
     plain = jax.jit(function, static_argnames=names)
 
     @functools.cache
     def outermost() -> Callable[..., Any]:
-        whole = rewritten(function) if policy.on_cpu() else function
+        whole = rewritten(function) if rewrite and policy.on_cpu() else function
         return jax.jit(whole, static_argnames=names, compiler_options=policy.compiler_options())
 
     @functools.wraps(function)
