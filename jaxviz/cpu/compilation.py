@@ -6,6 +6,7 @@ into a `jit` of their own can pass `policy.COMPILER_OPTIONS` themselves.
 
 import functools
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -21,9 +22,14 @@ def inside_a_trace() -> bool:
     >>> inside_a_trace()
     False
     """
-    here = get_opaque_trace_state()
-    with jax.ensure_compile_time_eval():
-        return here != get_opaque_trace_state()
+    return get_opaque_trace_state() != _outside_of_traces()
+
+
+@functools.cache
+def _outside_of_traces() -> Any:
+    """The state of a thread that has just begun, in which nothing is traced."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(get_opaque_trace_state).result()
 
 
 def compiled(
