@@ -5,8 +5,8 @@ into a `jit` of their own can pass `policy.COMPILER_OPTIONS` themselves.
 """
 
 import functools
-import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -24,33 +24,31 @@ def inside_a_trace() -> bool:
     >>> inside_a_trace()
     False
     """
-    return bool(get_opaque_trace_state() != _no_trace())
+    return get_opaque_trace_state() != _outside_of_traces()
 
 
 @functools.cache
-def _no_trace() -> Any:
-    """The state outside of all traces, in which a new thread begins."""
-    states: list[Any] = []
-    thread = threading.Thread(target=lambda: states.append(get_opaque_trace_state()))
-    thread.start()
-    thread.join()
-    return states[0]
+def _outside_of_traces() -> Any:
+    """The state of a thread that has just begun, in which nothing is traced."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(get_opaque_trace_state).result()
 
 
 def compiled(
-    function: Callable[..., Any], *, static_argnames: Iterable[str] = ()
+    function: Callable[..., Any], *, static_argnames: Iterable[str] = (), rewrite: bool = True
 ) -> Callable[..., Any]:
     """`jax.jit(function)`, whose static arguments are passed by name.
 
     Outside of any trace, on a CPU, it is rewritten and compiled with the options of the policy; in
-    a trace it stays as it is, so that whoever traces it sees the plain function.
+    a trace it stays as it is, so that whoever traces it sees the plain function. rewrite: whether
+    it is rewritten at all; that takes longer to compile.
     """
     names = tuple(static_argnames)
     plain = jax.jit(function, static_argnames=names)
 
     @functools.cache
     def outermost() -> Callable[..., Any]:
-        whole = rewritten(function) if policy.on_cpu() else function
+        whole = rewritten(function) if rewrite and policy.on_cpu() else function
         return jax.jit(whole, static_argnames=names, compiler_options=policy.compiler_options())
 
     @functools.wraps(function)

@@ -19,11 +19,11 @@ from . import policy, toom_cook
 class Kernel(NamedTuple):
     """A kernel as the two ways of spreading read it.
 
-    taps: (in, *taps, out). points: nested lists of (in, out), or None where there is no such way.
+    taps: (in, *taps, out). points: (points, in, out), or None where there is no such way.
     """
 
     taps: Array
-    points: list[Any] | None
+    points: Array | None
 
 
 def num_products(step: Step, extents: Sequence[int]) -> int:
@@ -51,7 +51,7 @@ def prepare(step: Step, kernel: Array) -> Kernel:
     taps, axes = jnp.moveaxis(kernel, -2, 0), range(kernel.ndim - 2)
     if not _has_points(step):
         return Kernel(taps, None)
-    return Kernel(taps, toom_cook.kernel_at_points(jnp.flip(kernel, axes), len(axes)))
+    return Kernel(taps, toom_cook.stacked_at_points(jnp.flip(kernel, axes), len(axes)))
 
 
 def spread(step: Step, change: Array, kernel: Kernel) -> Array:
@@ -64,7 +64,7 @@ def spread(step: Step, change: Array, kernel: Kernel) -> Array:
 
 def spread_by_taps(step: Step, change: Array, kernel: Kernel) -> Array:
     taps = _taps(step)
-    product = _product(step, change, kernel.taps)
+    product = _product(step, change, kernel.taps, (((change.ndim - 1,), (0,)), ((), ())))
     frame: Any = 0
     for tap in np.ndindex(*taps):
         margins = [
@@ -81,18 +81,18 @@ def spread_by_points(step: Step, change: Array, kernel: Kernel) -> Array:
     assert kernel.points is not None
 
     def multiply(pixels: Array, weights: Array) -> Array:
-        return _product(step, pixels, weights)
+        return _product(step, pixels, weights, (((2,), (1,)), ((0,), (0,))))
 
     images = change.reshape(-1, *change.shape[2:])
     result = toom_cook.convolve(images, kernel.points, _taps(step), multiply)
     return result.reshape(*change.shape[:2], *result.shape[1:])
 
 
-def _product(step: Step, change: Array, kernel: Array) -> Array:
+def _product(step: Step, change: Array, kernel: Array, numbers: Any) -> Array:
     return lax.dot_general(
         change,
         kernel,
-        (((change.ndim - 1,), (0,)), ((), ())),
+        numbers,
         precision=step.params["precision"],
         preferred_element_type=step.params["preferred_element_type"],
     )

@@ -107,48 +107,27 @@ Multiply = Callable[[Array, Any], Array]  # pixels at a point, kernel at the poi
 
 
 def correlate(x: Array, kernel: Any, taps: Sequence[int], multiply: Multiply) -> Array:
-    """Correlate the axes of `x` from axis 1 on, as many as there are `taps`, without padding."""
+    """Correlate the axes of `x` from axis 1 on, as many as there are `taps`, without padding.
+
+    kernel: as `kernel_at_points` makes it. The barriers keep XLA from evaluating sums again for
+    each of their uses.
+    """
+    barrier = lax.optimization_barrier
     schemes = [scheme(_OUTPUTS[r], r) for r in taps]
     axes = [_Axis(by.pixels, by.outputs, len(by.outputs)) for by in schemes]
     extents = [extent - r + 1 for extent, r in zip(x.shape[1:], taps, strict=False)]
-    return _by_points(x, kernel, axes, extents, multiply)
-
-
-def convolve(x: Array, kernel: Any, taps: Sequence[int], multiply: Multiply) -> Array:
-    """Convolve the axes of `x` from axis 1 on; each grows by its number of taps less one."""
-    schemes = [scheme(_OUTPUTS[r], r) for r in taps]
-    axes = [
-        _Axis(_transposed(by.outputs), _transposed(by.pixels), len(by.outputs)) for by in schemes
-    ]
-    extents = [extent + r - 1 for extent, r in zip(x.shape[1:], taps, strict=False)]
-    return _by_points(x, kernel, axes, extents, multiply)
-
-
-class _Axis(NamedTuple):
-    """Tiles that begin every `step` pixels: the matrix to their values at points, and back."""
-
-    to_points: Matrix
-    from_points: Matrix
-    step: int
-
-
-def _by_points(
-    x: Array, kernel: Any, axes: Sequence[_Axis], extents: Sequence[int], multiply: Multiply
-) -> Array:
-    """The barriers keep XLA from evaluating sums again for each of their uses."""
 
     def products(x: Array, kernel: Any, depth: int) -> Any:
         if depth == len(axes):
             return multiply(x, kernel)
         tiles = _tiles(x, axes[depth], extents[depth], depth + 1)
-        at = lax.optimization_barrier(_combined(axes[depth].to_points, tiles))
+        at = barrier(_combined(axes[depth].to_points, tiles))
         return [products(*pair, depth + 1) for pair in zip(at, kernel, strict=True)]
 
-    def coefficients(values: Any, depth: int) -> Any:
-        """The outermost lists first: sums of whole lists."""
+    def outputs(values: Any, depth: int) -> Any:
         if depth == len(axes):
             return values
-        inner = [coefficients(value, depth + 1) for value in values]
+        inner = [outputs(value, depth + 1) for value in values]
         return _combined(axes[depth].from_points, inner)
 
     def joined(values: Any, depth: int) -> Array:
@@ -157,8 +136,47 @@ def _by_points(
         inner = [joined(value, depth + 1) for value in values]
         return _joined(inner, axes[depth].step, extents[depth], depth + 1)
 
-    values = lax.optimization_barrier(products(x, kernel, 0))
-    return joined(lax.optimization_barrier(coefficients(values, 0)), 0)
+    return joined(barrier(outputs(barrier(products(x, kernel, 0)), 0)), 0)
+
+
+def convolve(x: Array, kernel: Array, taps: Sequence[int], multiply: Multiply) -> Array:
+    """Convolve the axes of `x` from axis 1 on; each grows by its number of taps less one.
+
+    kernel: as `stacked_at_points` makes it. All points are multiplied at once, which compiles
+    quickly: `multiply` takes (points, rows, in) and the kernel.
+    """
+    schemes = [scheme(_OUTPUTS[r], r) for r in taps]
+    axes = [
+        _Axis(_transposed(by.outputs), _transposed(by.pixels), len(by.outputs)) for by in schemes
+    ]
+    extents = [extent + r - 1 for extent, r in zip(x.shape[1:], taps, strict=False)]
+    for i, axis in enumerate(axes):
+        # Points come first; each axis that is done has put one before it.
+        tiles = _tiles(x, axis, extents[i], 1 + 2 * i)
+        x = jnp.stack(_combined(axis.to_points, tiles))
+    product = multiply(x.reshape(len(kernel), -1, x.shape[-1]), kernel)
+    product = product.reshape(*x.shape[:-1], -1)
+    for i, axis in reversed(list(enumerate(axes))):
+        values = _combined(axis.from_points, list(product))
+        product = _joined(values, axis.step, extents[i], 1 + 2 * i)
+    return product
+
+
+def stacked_at_points(kernel: Array, axes: int) -> Array:
+    """The first `axes` axes of a kernel evaluated at points, in one axis before what is left."""
+    for axis in range(axes):
+        r = kernel.shape[axis]
+        along = list(jnp.moveaxis(kernel, axis, 0))
+        kernel = jnp.stack(_combined(scheme(_OUTPUTS[r], r).taps, along))
+    return kernel.reshape(-1, *kernel.shape[axes:])
+
+
+class _Axis(NamedTuple):
+    """Tiles that begin every `step` pixels: the matrix to their values at points, and back."""
+
+    to_points: Matrix
+    from_points: Matrix
+    step: int
 
 
 def _tiles(x: Array, axis: _Axis, extent: int, number: int) -> list[Array]:

@@ -140,7 +140,9 @@ def _evaluate_positions(
     ]
 
 
-_evaluate = compiled(_evaluate_positions, static_argnames=("tape", "positions", "chunk_size"))
+_evaluate = compiled(  # For one image the rewritten network takes longer to compile than it saves.
+    _evaluate_positions, static_argnames=("tape", "positions", "chunk_size"), rewrite=False
+)
 
 
 def _prepared(tape: Tape, values: Mapping[int, Any]) -> dict[int, Any]:
