@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 import jaxviz
-from jaxviz.pictures.folders import load_pictures
+from jaxviz.pictures.sets import load_pictures
 from jaxviz.report.folders import picture_features, raw_pixels
 
 SAMPLE = ROOT.parent / "shared" / "imagenet_sample"  # 250 labeled pictures, one a class

@@ -7,7 +7,7 @@ import typer
 
 from . import many, weights
 from .many import neighbors, tour
-from .single import activations, filters, occlude
+from .picture_commands import activations, filters, occlude
 from .startup import prepare
 from .sweeps import features, pack, patches
 

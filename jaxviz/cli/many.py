@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .loading import load_for, load_network, read_pictures, report_skipped
 from .options import (
     CLASSIFIER,
     USUAL,
@@ -22,15 +23,8 @@ from .options import (
     SweepBatchSize,
     Weights,
 )
-from .steps import (
-    counter,
-    load_for,
-    load_network,
-    read_pictures,
-    report_skipped,
-    track,
-    write_exhibits,
-)
+from .output import write_exhibits
+from .progress import counter, track
 
 if TYPE_CHECKING:
     from ..networks.registry import Network

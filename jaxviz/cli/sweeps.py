@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .loading import load_network, report_skipped
 from .options import (
     USUAL,
     Cluster,
@@ -22,7 +23,8 @@ from .options import (
     SweepBatchSize,
     Weights,
 )
-from .steps import counter, load_network, report_skipped, say
+from .output import say
+from .progress import counter
 
 
 def patches(

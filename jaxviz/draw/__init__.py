@@ -5,6 +5,7 @@ what is strong or hurts, purple its opposite (`PuOr`), which color-blind readers
 scales are symmetric about zero.
 """
 
+from .dispatch import figure_of as figure_of
 from .figure import png as png
 from .figure import save_figure as save_figure
 from .figure import stacked_png as stacked_png
@@ -17,3 +18,4 @@ from .maps import Heatmap as Heatmap
 from .maps import heatmap_rows as heatmap_rows
 from .maps import map_extent as map_extent
 from .maps import overlays as overlays
+from .style import Style as Style

@@ -1,14 +1,14 @@
 """An exhibit: a figure, the numbers behind it, and what to say of it."""
 
-import platform
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from matplotlib.figure import Figure
 
-from .. import __version__
-from ..networks.registry import Network
+from ..analyses.base import Picture as Picture
+from ..analyses.base import normalized
+from ..analyses.base import number as number
+from ..analyses.base import provenance as provenance
+from ..analyses.base import short as short
 
 
 class Exhibit(NamedTuple):
@@ -24,36 +24,4 @@ class Exhibit(NamedTuple):
     alt: str
 
 
-class Picture(NamedTuple):
-    """A picture as the network gets it: its name and its fitted uint8 pixels."""
-
-    name: str
-    pixels: np.ndarray
-
-
-def provenance(network: Network, options: dict[str, Any]) -> dict[str, Any]:
-    """Everything a stranger needs to make the same numbers again."""
-    return {
-        **network.provenance,
-        "options": options,
-        "jaxviz": __version__,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
-        "python": platform.python_version(),
-    }
-
-
-def shown(network: Network, pixels: np.ndarray) -> Any:
-    """Normalize fitted uint8 pictures, (batch, height, width, 3), on the device."""
-    return network.spec.preprocessing.normalize(jax.numpy.asarray(pixels))
-
-
-def short(name: str, length: int = 16) -> str:
-    """A name cut to fit on a line under a small picture."""
-    name = " ".join(name.split())
-    return name if len(name) <= length else name[: length - 1] + "…"
-
-
-def number(value: SupportsFloat) -> str:
-    """A number as captions show it: three digits that matter."""
-    return f"{float(value):.3g}"
+shown = normalized

@@ -95,9 +95,15 @@ def write_tour(
         many = load_pictures(joined, network.spec.preprocessing)
     # Pictures given in one folder have no labels, and none to share with the examples.
     labels = folders.labels_of(many) if folders.labels_of(own) else None
-    leads = [Picture(path.stem, pixels) for path, pixels in zip(own.paths, own.pixels, strict=True)]
+    leads = [
+        Picture(path.stem, pixels, str(path), "")
+        for path, pixels in zip(own.paths, own.pixels, strict=True)
+    ]
     seen = load_pictures(own.paths[: len(_FEATURED)], classifier.spec.preprocessing)
-    named = [Picture(p.stem, pixels) for p, pixels in zip(seen.paths, seen.pixels, strict=True)]
+    named = [
+        Picture(p.stem, pixels, str(p), "")
+        for p, pixels in zip(seen.paths, seen.pixels, strict=True)
+    ]
 
     steps = [
         ("pictures", lambda: []),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .loading import load_for, read_picture
 from .options import (
     CLASSIFIER,
     Channels,
@@ -16,7 +17,8 @@ from .options import (
     SaveArrays,
     Weights,
 )
-from .steps import load_for, read_picture, status, write_exhibits
+from .output import write_exhibits
+from .progress import status
 
 
 def filters(

@@ -1,0 +1,11 @@
+"""Analyses: what a technique finds in one network and its pictures, ready to be drawn and kept.
+
+`jaxviz.draw.figure_of` draws each of them, and a notebook shows each by itself.
+"""
+
+from .base import Analysis as Analysis
+from .base import Picture as Picture
+from .base import load_analyses as load_analyses
+from .base import provenance as provenance
+from .base import read_pictures as read_pictures
+from .base import save_analyses as save_analyses
