@@ -9,3 +9,11 @@ from .base import load_analyses as load_analyses
 from .base import provenance as provenance
 from .base import read_pictures as read_pictures
 from .base import save_analyses as save_analyses
+from .channel_pictures import ChannelPictures as ChannelPictures
+from .channel_pictures import channel_pictures as channel_pictures
+from .nearest_pictures import NearestPictures as NearestPictures
+from .nearest_pictures import nearest_pictures as nearest_pictures
+from .patch_pages import PatchPage as PatchPage
+from .patch_pages import patch_pages as patch_pages
+from .picture_map import PictureMap as PictureMap
+from .picture_map import picture_map as picture_map
