@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ..analyses.base import register_display
-from .figure import png
+from .saving import png
 from .style import SCREEN, Style
 
 
