@@ -1,7 +1,7 @@
 """Pages of patches: for each channel of a layer, the places that excite it most in a collection."""
 
-import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from .._checks import choice, count
 from ..incremental import ReceptiveField, receptive_field
 from ..pictures.sets import PictureSet
 from ..sweep import Swept
-from ..techniques.patches import crop
+from ..techniques.patches import TopPatches, crop
 from .base import kind, number
 from .collection import ShownPictures, names_of, read_shown
 
@@ -116,7 +116,7 @@ class PatchPage(NamedTuple):
                 found.append(
                     {
                         "layer": self.layer, "channel": channel, "rank": patch.rank,
-                        "image": os.path.join(self.folder, self.paths[patch.picture]),
+                        "image": str(Path(self.folder) / self.paths[patch.picture]),
                         "value": patch.value, "row": patch.row, "col": patch.col,
                         "input_box": box, "picture_box": [round(edge, 2) for edge in edges],
                     }
@@ -145,9 +145,8 @@ def patch_pages(
     `rows` most extreme; a page has `rows` of them, or all if they shall come `at_once`. `context`
     draws the whole pictures too, dark outside the patch.
     """
-    best = swept.found[choice(layer, "layer", swept.found)]
-    values, images, *places = (np.asarray(field) for field in best)
-    chosen = _chosen(values, channels, count(rows, "rows"), every_channel, largest)
+    best = TopPatches(*map(np.asarray, swept.found[choice(layer, "layer", swept.found)]))
+    chosen = _chosen(best.values, channels, count(rows, "rows"), every_channel, largest)
     spec = network.spec
     names = names_of(pictures.paths)
     field = receptive_field(
@@ -159,14 +158,28 @@ def patch_pages(
             network.label(channel) if layer == spec.logits else f"channel {channel}"
             for channel in on_page.tolist()
         ]
-        numbers = images[on_page]
+        numbers = best.images[on_page]
         yield PatchPage(
-            spec.title, layer, largest, one_each, values, images, *places,
-            len(network.layers()[layer]) == 3, field, *names,
-            len(pictures.paths) - len(swept.skipped), on_page, tuple(titles),
-            read_shown(pictures, numbers[numbers >= 0].tolist(), required=True),
-            rows, page, context,
-        )  # fmt: skip
+            network=spec.title,
+            layer=layer,
+            largest=largest,
+            one_each=one_each,
+            values=best.values,
+            images=best.images,
+            rows=best.rows,
+            cols=best.cols,
+            has_places=len(network.layers()[layer]) == 3,
+            field=field,
+            folder=names.folder,
+            paths=names.paths,
+            num_read=len(pictures.paths) - len(swept.skipped),
+            channels=on_page,
+            titles=tuple(titles),
+            shown=read_shown(pictures, numbers[numbers >= 0].tolist(), required=True),
+            rows_a_page=rows,
+            page=page,
+            context=context,
+        )
 
 
 def _pages(number: int, rows: int) -> Iterator[tuple[int, int, int]]:

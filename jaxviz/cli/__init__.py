@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from . import many, weights
-from .many import neighbors, tour
+from . import folder_commands, weights
+from .folder_commands import neighbors, tour
 from .picture_commands import activations, filters, occlude
 from .startup import prepare
-from .sweeps import features, pack, patches
+from .sweep_commands import features, pack, patches
 
 app = typer.Typer(
     name="jaxviz",
@@ -27,7 +27,7 @@ app = typer.Typer(
 app.add_typer(weights.app, name="weights")
 for command in (tour, filters, activations, occlude, neighbors, patches, features, pack):
     app.command()(command)
-app.command()(many.map)
+app.command()(folder_commands.map)
 
 
 _INTERRUPTED = 130  # what typer makes of KeyboardInterrupt

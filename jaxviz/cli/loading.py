@@ -51,12 +51,10 @@ def read_picture(model: "Network", path: Path) -> "Picture":
     return read_pictures(model, [path])[0]
 
 
-def read_pictures(model: "Network", folder: Path) -> "ArrayPictures":
-    """Read a folder's pictures and say which were skipped."""
-    from ..pictures.folders import find_pictures
+def read_pictures(model: "Network", paths: Sequence[Path]) -> "ArrayPictures":
+    """Read pictures into memory and say which were skipped."""
     from ..pictures.sets import load_pictures
 
-    paths = find_pictures([folder])
     loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)
     report_skipped(loaded.skipped)
     return loaded

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..analyses import Analysis
     from ..networks.registry import Network
     from ..report.exhibit import Exhibit
 
@@ -30,7 +31,26 @@ def write_exhibits(
         print(write_arrays(output.with_suffix(".npz"), arrays, record))
 
 
-def say(exhibit: "Exhibit") -> None:
+def write_analyses(
+    output: Path,
+    analyses: "Sequence[Analysis]",
+    model: "Network",
+    options: dict[str, Any],
+    save_arrays: bool,
+) -> None:
+    """Write the figures of analyses as one file, and with `save_arrays` an npz beside it."""
+    from ..analyses import provenance, save_analyses
+    from ..draw import figure_of, save_figures
+
+    for analysis in analyses:
+        say(analysis)
+    print(save_figures([figure_of(analysis) for analysis in analyses], output))
+    if save_arrays:
+        record = provenance(model, options)
+        print(save_analyses(output.with_suffix(".npz"), analyses, record))
+
+
+def say(exhibit: "Exhibit | Analysis") -> None:
     """Print the numbers behind a figure."""
     for what, value in exhibit.facts:
         print(f"{what}: {value}")

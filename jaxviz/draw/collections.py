@@ -28,7 +28,9 @@ def nearest_rows(analysis: NearestPictures, *, style: Style = SCREEN) -> Figure:
     rows = []
     for place, query in enumerate(analysis.queries.tolist()):
         for name, found in analysis.rows.items():
-            nearest = zip(found.indices[place].tolist(), found.distances[place], strict=True)
+            nearest = zip(
+                found.indices[place].tolist(), found.distances[place].tolist(), strict=True
+            )
             tiles = [Tile(analysis.shown.pixels_of(query), _name(analysis.paths[query]))]
             tiles += [_neighbor(analysis, query, *one) for one in nearest]
             rows.append(Row(name.replace(", ", "\n"), tiles))
@@ -52,9 +54,7 @@ def _neighbor(analysis: NearestPictures, query: int, index: int, distance: float
 
 
 @figure_of.register
-def patch_rows(
-    analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool = False
-) -> Figure:
+def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool = False) -> Figure:
     """A row of patches for each channel; or of the whole pictures, dark outside the patch."""
     rows = []
     for channel, title in zip(analysis.channels.tolist(), analysis.titles, strict=True):

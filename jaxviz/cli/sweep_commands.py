@@ -1,5 +1,6 @@
 """Commands that run over picture sets of any size; started again, they go on where they were."""
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,12 +70,9 @@ def patches(
     its place and its box in the original picture's pixels (top, left, bottom, right). The state is
     saved there on the way: after an interruption, the same command goes on.
     """
-    from .. import devices, sweep
+    from .. import analyses, devices, draw, sweep
     from .._checks import channels
-    from ..draw import save_figure
-    from ..files import write_arrays, write_manifest
-    from ..report.exhibit import provenance
-    from ..report.patch_pages import Seen, chosen_channels, patch_pages
+    from ..files import write_manifest
 
     part = sweep.join(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
@@ -99,36 +97,29 @@ def patches(
     if part.process > 0:
         return
     report_skipped(swept.skipped)
-    print(f"pictures: {len(pictures.paths) - len(swept.skipped)}")
 
     records: list[dict[str, Any]] = []
     options = {
         "folder": str(folder), "layer": layers, "top": top, "smallest": smallest,
         "all_positions": all_positions, "batch_size": batch_size,
     }  # fmt: skip
-    record = provenance(model, options)
+    record = analyses.provenance(model, options)
+    read_pages = functools.partial(
+        analyses.patch_pages, model, swept, pictures, channels=channel or (), rows=rows,
+        every_channel=all_channels, largest=not smallest, one_each=not all_positions,
+        context=context,
+    )  # fmt: skip
     for name in layers:
-        best = swept.found[name]
-        chosen = chosen_channels(
-            best, channel or (), rows, everything=all_channels, largest=not smallest
-        )
-        pages = patch_pages(
-            model, name, best, lambda index: Seen(pictures.picture(index), pictures.paths[index]),
-            numbers=chosen, rows=rows, context=context, largest=not smallest,
-        )  # fmt: skip
         stem = name.replace("/", "_")
-        several = len(chosen) > rows
-        for number, page in enumerate(pages, start=1):
-            if number == 1:
-                say(page.exhibit)
-            tail = f"-{number:02d}" if several else ""
-            print(save_figure(page.exhibit.figure, output / f"{stem}{tail}.png"))
-            if page.context is not None:
-                print(save_figure(page.context, output / f"{stem}-context{tail}.png"))
+        for page in read_pages(layer=name):
+            if page.page <= 1:
+                say(page)
+            for ending, figure in draw.pages_of(page):
+                print(draw.save_figure(figure, output / f"{stem}{ending}.png"))
             records += page.records
         if save_arrays:
-            arrays = {f"{name}.{field}": values for field, values in best._asdict().items()}
-            print(write_arrays(output / f"{stem}.npz", arrays, record))
+            whole = list(read_pages(layer=name, at_once=True))
+            print(analyses.save_analyses(output / f"{stem}.npz", whole, record))
     skipped = [one._asdict() for one in swept.skipped]
     write_manifest(
         output,
@@ -158,7 +149,7 @@ def features(
     in place of the pictures. After an interruption, the same command goes on.
     """
     from .. import devices, sweep
-    from ..report.exhibit import provenance
+    from ..analyses import provenance
 
     part = sweep.join(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
