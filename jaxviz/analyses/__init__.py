@@ -3,9 +3,16 @@
 `jaxviz.draw.figure_of` draws each of them, and a notebook shows each by itself.
 """
 
+from .activations import ActivationAnalysis as ActivationAnalysis
+from .activations import activations as activations
 from .base import Analysis as Analysis
 from .base import Picture as Picture
 from .base import load_analyses as load_analyses
 from .base import provenance as provenance
 from .base import read_pictures as read_pictures
 from .base import save_analyses as save_analyses
+from .filters import FilterAnalysis as FilterAnalysis
+from .filters import filters as filters
+from .occlusion import OcclusionAnalysis as OcclusionAnalysis
+from .occlusion import occlusion as occlusion
+from .targets import top_classes as top_classes

@@ -5,8 +5,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..analyses import Analysis
     from ..networks.registry import Network
     from ..report.exhibit import Exhibit
+
+
+def claim_output(output: Path, *, save_arrays: bool = False) -> None:
+    """Make sure that a figure, and its arrays if asked for, may be written before work begins."""
+    from ..files import claim_file, figure_ending
+
+    figure_ending(output)
+    claim_file(output)
+    if save_arrays:
+        claim_file(output.with_suffix(".npz"))
+
+
+def write_analyses(
+    output: Path,
+    analyses: "Sequence[Analysis]",
+    model: "Network",
+    options: dict[str, Any],
+    *,
+    dpi: float | None,
+    save_arrays: bool,
+) -> None:
+    """Print the facts, write the figures as one file, and the analyses beside it if asked for."""
+    from ..analyses import provenance, save_analyses
+    from ..draw import figure_of, save_figures
+
+    for analysis in analyses:
+        say(analysis)
+    print(save_figures([figure_of(analysis) for analysis in analyses], output, dpi=dpi))
+    if save_arrays:
+        record = provenance(model, options)
+        print(save_analyses(output.with_suffix(".npz"), analyses, record))
+
+
+def say(analysis: "Analysis") -> None:
+    """Print what can be read beside a figure."""
+    for what, value in analysis.facts:
+        print(f"{what}: {value}")
 
 
 def write_exhibits(
@@ -28,9 +66,3 @@ def write_exhibits(
         arrays = {name: value for one in exhibits for name, value in one.arrays.items()}
         record = provenance(model, options)
         print(write_arrays(output.with_suffix(".npz"), arrays, record))
-
-
-def say(exhibit: "Exhibit") -> None:
-    """Print the numbers behind a figure."""
-    for what, value in exhibit.facts:
-        print(f"{what}: {value}")
