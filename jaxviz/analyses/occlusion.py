@@ -51,7 +51,7 @@ class OcclusionAnalysis(NamedTuple):
     scores: Float[np.ndarray, "pictures rows cols"]
     baseline: Float[np.ndarray, " pictures"]
     heatmap: Float[np.ndarray, "pictures height width"]
-    coverage: Float[np.ndarray, "height width"]
+    coverage: Int[np.ndarray, "height width"]
 
     @property
     def answers(self) -> list[str]:
