@@ -224,7 +224,8 @@ def _decoded(value: Any, hint: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         inner = next((get_args(one)[0] for one in hints if get_origin(one) is tuple), None)
         value = tuple(_decoded(part, inner, arrays) for part in value)
     if not _fits(value, hint):
-        raise TypeError(f"expected {hint}, got {type(value).__name__}")
+        expected = getattr(hint, "__name__", hint)
+        raise TypeError(f"expected {expected}, got {getattr(value, 'shape', repr(value)[:80])}")
     return value
 
 

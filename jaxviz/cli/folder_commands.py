@@ -11,6 +11,7 @@ from .options import (
     CLASSIFIER,
     USUAL,
     BatchSize,
+    Dpi,
     Layer,
     NetworkName,
     Output,
@@ -109,6 +110,7 @@ def neighbors(
     rows: Annotated[int, typer.Option("--rows", min=1, help="Pictures to look up.")] = 6,
     batch_size: BatchSize = 16,
     output: Output = Path("neighbors.png"),
+    dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
     """Find the pictures most alike, by the features of a layer and by raw pixels.
@@ -125,7 +127,7 @@ def neighbors(
     queries = evenly(rows, len(features.paths))
     found = nearest_pictures(model, features, pictures, queries=queries, top=top)
     options = {"folder": str(folder), "layer": found.layer, "top": top, "batch_size": batch_size}
-    write_analyses(output, [found], model, options, save_arrays)
+    write_analyses(output, [found], model, options, dpi=dpi, save_arrays=save_arrays)
 
 
 def map(  # noqa: A001
@@ -142,6 +144,7 @@ def map(  # noqa: A001
     ] = 300,
     batch_size: SweepBatchSize = None,
     output: Output = Path("map.png"),
+    dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
     """Draw a map of a folder, on which pictures with similar features lie close together.
@@ -154,4 +157,4 @@ def map(  # noqa: A001
     features, source = _features_of(model, folder, layer, batch_size)
     found = picture_map(model, features, source, method=method, num_shown=pictures)
     options = {"folder": str(folder), "layer": found.layer, "method": method}
-    write_analyses(output, [found], model, options, save_arrays)
+    write_analyses(output, [found], model, options, dpi=dpi, save_arrays=save_arrays)

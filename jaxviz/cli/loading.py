@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import USUAL
+from .output import claim_output
 from .progress import track
 
 if TYPE_CHECKING:
-    from ..analyses.base import Picture
     from ..networks.registry import Network
     from ..pictures.sets import ArrayPictures
 
@@ -23,14 +23,7 @@ def load_for(
     usual: str = USUAL,
 ) -> "Network":
     """Load a network, after making sure that its results may be written."""
-    from .._checks import InputError
-    from ..files import claim_file
-
-    if output.suffix.lower() != ".png":
-        raise InputError(f"output: expected a name that ends in .png, got {output}")
-    claim_file(output)
-    if save_arrays:
-        claim_file(output.with_suffix(".npz"))
+    claim_output(output, save_arrays=save_arrays)
     return load_network(network, weights, usual=usual)
 
 
@@ -42,13 +35,6 @@ def load_network(network: str | None, weights: Path | None, *, usual: str = USUA
     if network is None and weights is not None and str(weights) != FULL:
         network = read_header(weights).metadata.get("network")
     return load(network or usual, weights=weights)
-
-
-def read_picture(model: "Network", path: Path) -> "Picture":
-    """Read one picture as the network gets it."""
-    from ..analyses.base import read_pictures
-
-    return read_pictures(model, [path])[0]
 
 
 def read_pictures(model: "Network", paths: Sequence[Path]) -> "ArrayPictures":

@@ -57,7 +57,14 @@ Channels = Annotated[
 BatchSize = Annotated[
     int, typer.Option("--batch-size", min=1, help="Pictures (or variants) evaluated at a time.")
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="The figure to write: .png, .pdf or .svg."),
+]
+Dpi = Annotated[
+    float | None,
+    typer.Option("--dpi", min=1, help="Pixels an inch of the figure.", show_default="110"),
+]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")]
 SaveArrays = Annotated[
     bool, typer.Option("--save-arrays", help="Write the raw numbers too, as an npz beside it.")

@@ -7,28 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..analyses import Analysis
     from ..networks.registry import Network
-    from ..report.exhibit import Exhibit
 
 
-def write_exhibits(
-    output: Path,
-    exhibits: "Sequence[Exhibit]",
-    model: "Network",
-    options: dict[str, Any],
-    save_arrays: bool,
-) -> None:
-    """Write the figures, one above the other, as one PNG, and the arrays beside it."""
-    from ..draw import stacked_png
-    from ..files import write_arrays, write_whole
-    from ..report.exhibit import provenance
+def claim_output(output: Path, *, save_arrays: bool = False) -> None:
+    """Make sure that a figure, and its arrays if asked for, may be written before work begins."""
+    from ..files import claim_file, figure_ending
 
-    for exhibit in exhibits:
-        say(exhibit)
-    print(write_whole(output, stacked_png([exhibit.figure for exhibit in exhibits])))
+    figure_ending(output)
+    claim_file(output)
     if save_arrays:
-        arrays = {name: value for one in exhibits for name, value in one.arrays.items()}
-        record = provenance(model, options)
-        print(write_arrays(output.with_suffix(".npz"), arrays, record))
+        claim_file(output.with_suffix(".npz"))
 
 
 def write_analyses(
@@ -36,21 +24,23 @@ def write_analyses(
     analyses: "Sequence[Analysis]",
     model: "Network",
     options: dict[str, Any],
+    *,
+    dpi: float | None,
     save_arrays: bool,
 ) -> None:
-    """Write the figures of analyses as one file, and with `save_arrays` an npz beside it."""
+    """Print the facts, write the figures as one file, and the analyses beside it if asked for."""
     from ..analyses import provenance, save_analyses
     from ..draw import figure_of, save_figures
 
     for analysis in analyses:
         say(analysis)
-    print(save_figures([figure_of(analysis) for analysis in analyses], output))
+    print(save_figures([figure_of(analysis) for analysis in analyses], output, dpi=dpi))
     if save_arrays:
         record = provenance(model, options)
         print(save_analyses(output.with_suffix(".npz"), analyses, record))
 
 
-def say(exhibit: "Exhibit | Analysis") -> None:
-    """Print the numbers behind a figure."""
-    for what, value in exhibit.facts:
+def say(analysis: "Analysis") -> None:
+    """Print what can be read beside a figure."""
+    for what, value in analysis.facts:
         print(f"{what}: {value}")

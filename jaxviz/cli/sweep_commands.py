@@ -11,6 +11,7 @@ from .options import (
     USUAL,
     Cluster,
     Coordinator,
+    Dpi,
     Layer,
     Layers,
     NetworkName,
@@ -56,6 +57,7 @@ def patches(
     ] = False,
     batch_size: SweepBatchSize = None,
     output: OutputFolder = Path("patches"),
+    dpi: Dpi = None,
     save_arrays: SaveArrays = False,
     save_every: SaveEvery = 100,
     restart: Restart = False,
@@ -115,7 +117,7 @@ def patches(
             if page.page <= 1:
                 say(page)
             for ending, figure in draw.pages_of(page):
-                print(draw.save_figure(figure, output / f"{stem}{ending}.png"))
+                print(draw.save_figure(figure, output / f"{stem}{ending}.png", dpi=dpi))
             records += page.records
         if save_arrays:
             whole = list(read_pages(layer=name, at_once=True))

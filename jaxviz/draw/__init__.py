@@ -20,6 +20,9 @@ from .maps import Heatmap as Heatmap
 from .maps import heatmap_rows as heatmap_rows
 from .maps import map_extent as map_extent
 from .maps import overlays as overlays
+from .network_analyses import activations as activations
+from .network_analyses import filters as filters
+from .network_analyses import occlusion as occlusion
 from .saving import png as png
 from .saving import save_figure as save_figure
 from .saving import save_figures as save_figures

@@ -109,7 +109,7 @@ def channel_overlays(analysis: ChannelPictures, *, style: Style = SCREEN) -> Fig
     return overlays(
         [shown.pixels[i] for i in order],
         [analysis.maps[i] for i in order],
-        [f"{names[i]}, up to {number(peaks[i])}" for i in order],
+        [f"{names[i]}\nup to {number(peaks[i])}" for i in order],
         [map_extent(analysis.field, analysis.maps.shape[1:])] * len(order),
         columns=5,
         title=f"{analysis.network} {analysis.layer}, channel {analysis.channel}: the pictures that "

@@ -11,15 +11,13 @@ import jinja2
 from PIL import Image
 
 from .. import analyses, draw, sweep
-from ..analyses.base import Analysis
+from ..analyses import Analysis, Picture, provenance
 from ..analyses.collection import labels_of
 from ..files import claim_folder, write_manifest, write_whole
 from ..networks.registry import Network
 from ..pictures.folders import Skipped, find_pictures
 from ..pictures.sets import ArrayPictures, PictureSet, load_pictures
 from ..sweep import Features
-from . import single
-from .exhibit import Exhibit, Picture, provenance
 
 Track = Callable[[Iterable[Any], int, str], Iterator[Any]]
 
@@ -99,22 +97,15 @@ def write_tour(
         many = load_pictures(joined, network.spec.preprocessing)
     # Pictures given in one folder have no labels, and none to share with the examples.
     labels = labels_of(many.paths) if labels_of(own.paths) else None
-    leads = [
-        Picture(path.stem, pixels, str(path), "")
-        for path, pixels in zip(own.paths, own.pixels, strict=True)
-    ]
-    seen = load_pictures(own.paths[: len(_FEATURED)], classifier.spec.preprocessing)
-    named = [
-        Picture(p.stem, pixels, str(p), "")
-        for p, pixels in zip(seen.paths, seen.pixels, strict=True)
-    ]
+    (lead,) = analyses.read_pictures(network, own.paths[:1])
+    named = analyses.read_pictures(classifier, own.paths[: len(_FEATURED)])
 
-    steps: list[tuple[str, Callable[[], Iterable[Exhibit | Analysis]]]] = [
+    steps: list[tuple[str, Callable[[], Iterable[Analysis]]]] = [
         ("pictures", lambda: []),
-        ("first", lambda: [single.filters(network, network.spec.first_layer, top=10**6)]),
-        ("middle", lambda: [single.filters(network, network.spec.middle_layer, top=8)]),
+        ("first", lambda: [analyses.filters(network, network.spec.first_layer, top=10**6)]),
+        ("middle", lambda: [analyses.filters(network, network.spec.middle_layer, top=8)]),
         ("neighbors", lambda: [_neighbors(network, many, labels, top, batch_size)]),
-        ("activations", lambda: _activations(network, leads, many, batch_size)),
+        ("activations", lambda: _activations(network, lead, many, batch_size)),
         ("patches", lambda: _patches(network, many, top, batch_size)),
         ("occlusion", lambda: [_occlusion(classifier, named, target)]),
     ]
@@ -160,14 +151,14 @@ def _data_address(data: bytes, kind: str) -> str:
 def _card(classifier: Network, picture: Picture) -> Card:
     buffer = io.BytesIO()
     Image.fromarray(picture.pixels).save(buffer, "JPEG", quality=88)
-    classes = single.top_classes(classifier, picture.pixels)
+    classes = analyses.top_classes(classifier, picture.pixels)
     lines = [Class(classifier.label(index), value) for index, value in classes]
     return Card(picture.name, _data_address(buffer.getvalue(), "jpeg"), lines)
 
 
-def _plate(found: Exhibit | Analysis) -> Plate:
-    figure = found.figure if isinstance(found, Exhibit) else draw.figure_of(found)
-    return Plate(_data_address(draw.png(figure), "png"), found.alt, found.facts)
+def _plate(found: Analysis) -> Plate:
+    picture = draw.png(draw.figure_of(found))
+    return Plate(_data_address(picture, "png"), found.alt, found.facts)
 
 
 def _features(network: Network, pictures: PictureSet, layer: str, batch_size: int) -> Features:
@@ -188,13 +179,13 @@ def _neighbors(
 
 
 def _activations(
-    network: Network, leads: Sequence[Picture], many: ArrayPictures, batch_size: int
-) -> list[Exhibit | Analysis]:
+    network: Network, lead: Picture, many: ArrayPictures, batch_size: int
+) -> list[Analysis]:
     """Two layers on the first picture; then its strongest channel on the pictures it likes best."""
     deep = network.spec.deep_layers[-1]
     layers = (network.spec.first_layer, deep)
-    first = [single.activations(network, leads[0], layer, top=9) for layer in layers]
-    channel = int(first[1].arrays[f"{deep}.maps"].max(axis=(0, 1)).argmax())
+    first = [analyses.activations(network, lead, layer, top=9) for layer in layers]
+    channel = int(first[1].maps.max(axis=(0, 1)).argmax())
     features = _features(network, many, deep, batch_size)
     return [*first, analyses.channel_pictures(network, features, many, channel=channel)]
 
@@ -212,14 +203,10 @@ def _patches(
         yield from analyses.patch_pages(network, swept, many, layer=layer, rows=7)
 
 
-def _occlusion(classifier: Network, named: Sequence[Picture], target: str | None) -> Exhibit:
+def _occlusion(classifier: Network, named: Sequence[Picture], target: str | None) -> Analysis:
     """The pictures of which the classifier is surest, and what mattered for its answer."""
-    best = [single.top_classes(classifier, picture.pixels, k=1)[0][1] for picture in named]
+    best = [analyses.top_classes(classifier, picture.pixels, k=1)[0][1] for picture in named]
     surest = sorted(range(len(named)), key=lambda i: -best[i])[:_EXPLAINED]
-    return single.occlusion(
-        classifier,
-        [named[i] for i in surest],
-        targets=[target] * len(surest),
-        window=_WINDOW,
-        stride=_STRIDE,
+    return analyses.occlusion(
+        classifier, [named[i] for i in surest], targets=target, window=_WINDOW, stride=_STRIDE
     )
