@@ -9,6 +9,7 @@ from .networks.registry import Network as Network
 from .networks.registry import load as load
 from .networks.registry import networks as networks
 from .networks.specs import NetworkSpec as NetworkSpec
+from .sweep.batches import top_patches as top_patches
 from .techniques.activations import activation_maps as activation_maps
 from .techniques.activations import features as features
 from .techniques.activations import strongest_channels as strongest_channels
@@ -24,7 +25,6 @@ from .techniques.occlusion import OcclusionMap as OcclusionMap
 from .techniques.occlusion import explain_occlusion as explain_occlusion
 from .techniques.occlusion import occlusion_map as occlusion_map
 from .techniques.patches import TopPatches as TopPatches
-from .techniques.patches import top_patches as top_patches
 from .techniques.scores import feature_map as feature_map
 from .techniques.scores import log_probability as log_probability
 from .techniques.scores import logit as logit

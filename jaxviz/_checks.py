@@ -88,20 +88,31 @@ def activation_shapes(apply: Any, params: Any, images: Any) -> dict[str, tuple[i
 
 
 def known_layers(apply: Any, params: Any, images: Any, layers: Any) -> tuple[str, ...]:
-    """Return `layers` (one name or several) as a tuple; each must be a key of the outputs.
+    """Return `layers` (one name or several) as a tuple; each must be a key of the outputs."""
+    asked = layer_names(layers)
+    selected(apply, activation_shapes(apply, params, images), asked)
+    return asked
 
-    An `apply` may carry a `note` that says why layers one would look for are not there.
-    """
+
+def layer_names(layers: Any) -> tuple[str, ...]:
+    """Return `layers` (one name or several) as a tuple; refuse none."""
     asked = (layers,) if isinstance(layers, str) else tuple(layers)
     if not asked:
         raise InputError("layers: expected at least one name, got none")
-    valid = list(activation_shapes(apply, params, images))
-    for layer in asked:
-        if layer not in valid:
-            message = f"layer: {unknown(layer, valid, most=80)}"
+    return asked
+
+
+def selected(apply: Any, outputs: Any, layers: Iterable[str]) -> list[Any]:
+    """Return the outputs of these layers, each of which must be there.
+
+    An `apply` may carry a `note` that says why layers one would look for are not there.
+    """
+    for layer in layers:
+        if layer not in outputs:
+            message = f"layer: {unknown(layer, list(outputs), most=80)}"
             note = getattr(apply, "note", "")
             raise InputError(f"{message}; {note}" if note else message)
-    return asked
+    return [outputs[layer] for layer in layers]
 
 
 def score_shape(score: Score, apply: Apply, params: Params, images: Any) -> tuple[int, ...]:

@@ -76,7 +76,7 @@ class Generated:
     """Pictures of 64 x 64 that are made when they are read, and paths when they are asked for."""
 
     image_shape = (64, 64, 3)
-    grain = 8
+    read_size = 8
 
     def __init__(self, number):
         self.paths = range(number)

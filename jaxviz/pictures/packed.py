@@ -139,7 +139,7 @@ def open_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) 
 class PackedPictures:
     """A packed set; see `open_packed`."""
 
-    grain = 32
+    read_size = 32
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._folder = folder

@@ -18,12 +18,12 @@ from .preprocessing import Placement, Preprocessing
 class PictureSet(Protocol):
     """Numbered pictures of one shape.
 
-    `image_shape` is (height, width, 3); `grain` says how many pictures
+    `image_shape` is (height, width, 3); `read_size` says how many pictures
     a thread best reads at a time.
     """
 
     image_shape: tuple[int, int, int]
-    grain: int
+    read_size: int
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -58,7 +58,7 @@ class FolderPictures:
     {0: Skipped(path='a.png', reason='no such file')}
     """
 
-    grain = 1
+    read_size = 1
 
     def __init__(
         self, paths: Sequence[Path], preprocessing: Preprocessing, *, root: Path | None = None
@@ -115,7 +115,7 @@ class ArrayPictures:
     (4, 4, 3)
     """
 
-    grain = 32
+    read_size = 32
 
     def __init__(
         self,
@@ -159,8 +159,8 @@ class ArrayPictures:
         found = hashlib.sha256(f"{self.pixels.shape}\n".encode())
         for path in self.paths:
             found.update(f"{path}\n".encode(errors="surrogateescape"))
-        for start in range(0, len(self.pixels), self.grain):
-            found.update(self.pixels[start : start + self.grain].tobytes())
+        for start in range(0, len(self.pixels), self.read_size):
+            found.update(self.pixels[start : start + self.read_size].tobytes())
         return found.hexdigest()
 
 

@@ -6,7 +6,7 @@ result the same to the bit for any number of devices, processes and interruption
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -16,23 +16,29 @@ from .. import devices
 from .._prefetch import prefetch
 from .._typing import Progress
 from ..cpu.rewriting import suited
+from ..jaxpr.tape import Recording, Tape, read_slot
 from ..pictures.folders import Skipped, unreadable
 from ..pictures.sets import PictureSet
 from ..techniques.patches import NO_IMAGE
 from .checkpoint import Checkpoint, Saved
 from .processes import ALONE, Part, wait_a_little
 
+Take = Callable[[Any, Any, Any], tuple[Any, Any]]
+
 
 class Task(NamedTuple):
     """What a sweep does.
 
-    `start` is the neutral element of `merge(state, state)`. `step(state, params, pixels, indices)`
-    takes in a batch, uint8 (batch, height, width, 3) and int32 (batch,) with `NO_IMAGE` where none
-    is, and returns the new state and the batch's rows, (batch, dim) or None.
+    `network` is the recording of a function of (params, images) that gives a list of activations.
+    `take(state, activations, indices)` takes them in; `indices` is int32 (batch,), with `NO_IMAGE`
+    where no image is. It returns the new state and the batch's rows, (batch, dim) or None, and must
+    be hashable and equal to any other that does the same. `start` is the neutral element of
+    `merge(state, state)`.
     """
 
+    network: Recording
+    take: Take
     start: Any
-    step: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
     merge: Callable[[Any, Any], Any]
 
 
@@ -41,11 +47,11 @@ class Rows(Protocol):
     """Where a sweep's rows go."""
 
     def append(self, rows: np.ndarray) -> None:
-        """Write rows (n, dim) after those before."""
+        """Add rows (n, dim) after those before."""
         ...
 
     def sync(self) -> int:
-        """Bring all rows to the disk and say how many there are."""
+        """Make sure that no row can be lost, and say how many there are."""
         ...
 
     def truncate(self, number: int) -> None:
@@ -53,22 +59,64 @@ class Rows(Protocol):
         ...
 
 
-class _Group(NamedTuple):
-    """One batch for each device: pixels and indices, what was skipped, and the next batch."""
+class Evaluation:
+    """A task at work on all devices of this process, one batch for each of them at a time."""
 
-    pixels: np.ndarray
-    indices: np.ndarray
-    skipped: dict[int, Skipped]
-    next: int
+    def __init__(
+        self, task: Task, params: Any, *, state: Any = None, rows: Rows | None = None
+    ) -> None:
+        self._merge = task.merge
+        self._rows = rows
+        number = devices.number()
+        first = task.start if state is None else state
+        self._states = devices.spread([first, *[task.start] * (number - 1)])
+        known = [*task.network.constants, *jax.tree.leaves(params)]
+        prepare, self._run = _programs(task.network.tape, task.take, number)
+        self._known = devices.replicate((prepare(known), known))
+        self._running: tuple[Any, Any, np.ndarray] | None = None
+
+    def add(self, images: Any, indices: np.ndarray) -> None:
+        """Start on images (devices, batch, ...), then wait for those before."""
+        states, rows = self._run(self._states, *self._known, images, indices)
+        self._wait()
+        self._states, self._running = states, (states, rows, indices)
+
+    def _wait(self) -> None:
+        """Wait until the images of the last call were taken in, and pass their rows on."""
+        if self._running is None:
+            return
+        states, output, indices = self._running
+        jax.block_until_ready(states)
+        if self._rows:
+            kept = (indices != NO_IMAGE).ravel()
+            values = np.asarray(output)
+            self._rows.append(values.reshape(-1, values.shape[-1])[kept])
+        self._running = None
+
+    def state(self) -> Any:
+        """Wait for all images, and merge the states of all devices."""
+        self._wait()
+        return functools.reduce(self._merge, devices.fetch(self._states))
 
 
-class _Piece(NamedTuple):
-    """Pictures of a group that one thread reads: the first one's number, and where they go."""
+@functools.lru_cache(maxsize=32)
+def _programs(tape: Tape, take: Take, number: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What is compiled of a task: what depends on the known inputs alone, and the rest.
 
-    group: _Group
-    start: int
-    out: np.ndarray
-    is_last: bool
+    The known inputs are all but the images, which come last.
+    """
+
+    def network(known: Sequence[Any], images: Any) -> list[Any]:
+        values = tape.evaluate([*known, images])
+        return [read_slot(values, slot) for slot in tape.outputs]
+
+    *known, images = (jax.ShapeDtypeStruct(*tape.aval(slot)) for slot in tape.inputs)
+    prepare, run = suited(network, known, images, known=0)
+
+    def step(state: Any, prepared: Any, known: Any, images: Any, indices: Any) -> tuple[Any, Any]:
+        return take(state, run(prepared, known, images), indices)
+
+    return jax.jit(prepare), devices.on_each(step)
 
 
 def sweep(
@@ -87,69 +135,36 @@ def sweep(
 
     `save_every` counts batches. The answer is this part's alone; see `merged`.
     """
-    mine = part.batches(-(-len(pictures.paths) // batch_size))
+    batches = part.batches(-(-len(pictures.paths) // batch_size))
     saved = checkpoint.load(task.start) if checkpoint else None
-    saved = saved or Saved(mine.start, task.start, {})
+    saved = saved or Saved(batches.start, task.start, {})
     if saved.done:
         return saved
     if rows:
         rows.truncate(saved.rows)
-
-    number = devices.number()
-    params = devices.replicate(params)
-    states = devices.spread([saved.state, *[task.start] * (number - 1)])
+    evaluation = Evaluation(task, params, state=saved.state, rows=rows)
     skipped = dict(saved.skipped)
-    program: Callable[..., Any] | None = None
-    running: tuple[Any, Any, np.ndarray] | None = None
-    last_saved = saved.cursor
 
     def seen(batch: int) -> int:
-        return min(batch * batch_size, len(pictures.paths)) - mine.start * batch_size
+        return min(batch * batch_size, len(pictures.paths)) - batches.start * batch_size
 
-    def finish() -> None:
-        """Wait for the group before, while the one just started runs."""
-        if running is None:
-            return
-        state, output, indices = running
-        jax.block_until_ready(state)
-        if rows:
-            kept = (indices != NO_IMAGE).ravel()
-            values = np.asarray(output)
-            rows.append(values.reshape(-1, values.shape[-1])[kept])
+    def snapshot(cursor: int) -> Saved:
+        state = jax.tree.map(np.asarray, evaluation.state())
+        return Saved(cursor, state, skipped, rows.sync() if rows else 0, cursor == batches.stop)
 
-    def snapshot(cursor: int, *, done: bool) -> Saved:
-        state = functools.reduce(task.merge, devices.fetch(states))
-        written = rows.sync() if rows else 0
-        return Saved(cursor, jax.tree.map(np.asarray, state), skipped, written, done)
-
-    for group in _groups(pictures, range(saved.cursor, mine.stop), batch_size, number):
-        arguments = (states, params, group.pixels, group.indices)
-        program = program or _compiled(task.step, *arguments)
-        states, output = program(*arguments)
-        finish()
-        running = states, output, group.indices
+    remaining = range(saved.cursor, batches.stop)
+    for group in _groups(pictures, remaining, batch_size, devices.number()):
+        evaluation.add(group.pixels, group.indices)
         skipped |= group.skipped
-        if checkpoint and group.next - last_saved >= save_every:
-            finish()
-            running = None
-            checkpoint.save(snapshot(group.next, done=False))
-            last_saved = group.next
+        if checkpoint and saved.cursor + save_every <= group.next < batches.stop:
+            saved = snapshot(group.next)
+            checkpoint.save(saved)
         if progress:
-            progress(seen(group.next), seen(mine.stop))
-    finish()
-    saved = snapshot(mine.stop, done=True)
+            progress(seen(group.next), seen(batches.stop))
+    saved = snapshot(batches.stop)
     if checkpoint:
         checkpoint.save(saved)
     return saved
-
-
-def _compiled(step: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
-    """Compile a task's step for all devices, as it suits them."""
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), arguments)
-    prepare, run = suited(step, *shapes, known=1)
-    first = jax.tree.map(lambda x: x[0], arguments[1])
-    prepared = devices.replicate(jax.jit(prepare)(first))
-    return functools.partial(devices.convolving_on_each(run, prepared, *arguments), prepared)
 
 
 def merged(
@@ -171,30 +186,56 @@ def merged(
     return parts
 
 
+class _Group(NamedTuple):
+    """One batch for each device: pixels and indices, what was skipped, and the next batch."""
+
+    pixels: np.ndarray
+    indices: np.ndarray
+    skipped: dict[int, Skipped]
+    next: int
+
+
+class _Piece(NamedTuple):
+    """Pictures of a group that one thread reads: the first one's number, and where they go."""
+
+    group: _Group
+    start: int
+    out: np.ndarray
+    is_last: bool
+
+
 def _groups(pictures: PictureSet, batches: range, size: int, number: int) -> Iterator[_Group]:
     """Read groups of `number` batches, two groups ahead."""
-    last, grain = len(pictures.paths), max(1, min(pictures.grain, size))
-    empty = np.full((number, size), NO_IMAGE, np.int32)
+    total, at_a_time = len(pictures.paths), min(pictures.read_size, size)
 
     def pieces() -> Iterator[_Piece]:
         for first in range(batches.start, batches.stop, number):
             following = min(first + number, batches.stop)
+            begin, end = first * size, min(following * size, total)
             pixels = np.zeros((number, size, *pictures.image_shape), np.uint8)
-            group = _Group(pixels, empty.copy(), {}, following)
-            begin, end = first * size, min(following * size, last)
-            numbers = np.arange(begin, end, dtype=np.int32)
-            group.indices.reshape(-1)[: len(numbers)] = numbers
+            group = _Group(pixels, numbered((number, size), begin, end), {}, following)
             flat = pixels.reshape(-1, *pictures.image_shape)
-            for start in range(begin, end, grain):
-                stop = min(start + grain, end)
+            for start in range(begin, end, at_a_time):
+                stop = min(start + at_a_time, end)
                 yield _Piece(group, start, flat[start - begin : stop - begin], stop == end)
 
     def read(piece: _Piece) -> tuple[_Group, dict[int, Skipped], bool]:
         return piece.group, pictures.read(piece.start, piece.out), piece.is_last
 
-    for group, skipped, is_last in prefetch(read, pieces(), depth=2 * number * -(-size // grain)):
+    depth = 2 * number * -(-size // at_a_time)
+    for group, skipped, is_last in prefetch(read, pieces(), depth=depth):
         group.skipped.update(skipped)
         if is_last:
-            missing = np.isin(group.indices, list(group.skipped))
-            group.indices[missing] = NO_IMAGE
+            group.indices[np.isin(group.indices, list(group.skipped))] = NO_IMAGE
             yield group
+
+
+def numbered(shape: tuple[int, ...], begin: int, end: int) -> np.ndarray:
+    """The numbers from `begin` to `end`, in an array that is filled up with `NO_IMAGE`.
+
+    >>> numbered((2, 2), 4, 7).tolist()
+    [[4, 5], [6, 2147483647]]
+    """
+    numbers = np.full(shape, NO_IMAGE, np.int32)
+    numbers.reshape(-1)[: end - begin] = np.arange(begin, end)
+    return numbers

@@ -1,6 +1,7 @@
 """Features of picture sets of any size, in a file that is mapped into memory, not loaded."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import devices
-from .._checks import InputError, count, known_layers
+from .._checks import InputError, count
 from .._typing import Apply, Params, Progress
 from ..files import array_header, map_array, read_manifest, write_manifest, write_whole, writing
 from ..pictures.folders import Skipped
@@ -19,6 +20,7 @@ from ..pictures.sets import PictureSet
 from .checkpoint import Checkpoint, Saved
 from .engine import Task, merged, sweep
 from .identity import identity
+from .network import recorded
 from .processes import ALONE, Part, wait_a_little
 
 KIND = "features"
@@ -78,17 +80,11 @@ def features(
     """
     batch_size = devices.batch_size(batch_size)
     count(save_every, "save_every")
-    example = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)
-    images = jax.eval_shape(prepare, example)
-    known_layers(apply, params, images, layer)
-
-    def step(state: Any, params: Params, pixels: Any, indices: Any) -> tuple[Any, Any]:
-        values = apply(params, prepare(pixels))[layer]
-        return state, values.reshape(len(values), -1).astype(jnp.float32)
-
-    dim = jax.eval_shape(lambda *a: step(None, *a)[1], params, example, None).shape[1]
-    # Nothing is kept but the rows; an empty array as state makes jaxlib 0.11 crash.
-    task = Task(np.zeros(()), step, lambda a, b: a)
+    images = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)
+    network = recorded(apply, params, images, prepare=prepare, layers=[layer])
+    dim = math.prod(network.tape.aval(network.tape.outputs[0]).shape[1:])
+    # Only the rows are kept; an empty array as state makes jaxlib 0.11 crash.
+    task = Task(network, _as_rows, np.zeros(()), lambda a, b: a)
     options = {"layer": layer, "batch size": batch_size}
     how: dict[str, Any] = {
         "batch_size": batch_size,
@@ -104,7 +100,7 @@ def features(
         paths = [pictures.paths[index] for index in _kept(pictures, parts)]
         return Features(table.rows(), paths, _skipped(parts), manifest)
     folder = Path(folder)
-    checkpoint = Checkpoint(folder, identity(KIND, pictures, params, options), part)
+    checkpoint = Checkpoint(folder, identity(KIND, pictures, params, options, network), part)
     with _RowFile(_rows_path(folder, part.process, part.processes), dim) as rows:
         saved = sweep(task, params, pictures, checkpoint=checkpoint, rows=rows, **how)
     parts = merged(task, pictures, saved, checkpoint)
@@ -113,6 +109,11 @@ def features(
     while not read_manifest(folder).get("complete"):
         wait_a_little()
     return load_features(folder)
+
+
+def _as_rows(state: Any, activations: Any, indices: Any) -> tuple[Any, Any]:
+    (values,) = activations
+    return state, values.reshape(len(values), -1).astype(jnp.float32)
 
 
 def load_features(folder: str | os.PathLike[str]) -> Features:

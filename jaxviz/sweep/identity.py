@@ -1,20 +1,23 @@
 """What makes a sweep this one and no other."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
 from .. import __version__
+from ..jaxpr.tape import Recording
 from ..pictures.sets import PictureSet
+from .network import array_hash, network_hash
 
 
 def identity(
-    kind: str, pictures: PictureSet, params: Any, options: Mapping[str, Any]
+    kind: str, pictures: PictureSet, params: Any, options: Mapping[str, Any], network: Recording
 ) -> dict[str, Any]:
-    """Pictures, weights, options, and the software and device, which may round differently."""
+    """Pictures, weights, options and functions, and what may round differently.
+
+    A refusal names the first that differs, so what explains other differences comes first.
+    """
     device = jax.local_devices()[0]
     return {
         "kind": kind,
@@ -25,14 +28,11 @@ def identity(
         "version of jaxviz": __version__,
         "version of jax": jax.__version__,
         "device": device.device_kind,
+        "function, `apply` or `prepare`": network_hash(network),
     }
 
 
 def weights_hash(params: Any) -> str:
     """A sha256 of all parameters: their names, shapes, types and values."""
-    found = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        array = np.ascontiguousarray(leaf)
-        found.update(f"{jax.tree_util.keystr(path)} {array.shape} {array.dtype}\n".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return array_hash({jax.tree_util.keystr(path): leaf for path, leaf in leaves})

@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,16 +11,18 @@ import jax
 import jax.numpy as jnp
 
 from .. import devices
-from .._checks import count, known_layers
+from .._checks import count, layer_names
 from .._typing import Apply, Params, Progress
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
-from ..techniques import patches
-from ..techniques.patches import TopPatches
+from ..techniques.patches import TopPatches, empty_state, merge, result, update
 from .checkpoint import Checkpoint
 from .engine import Task, merged, sweep
 from .identity import identity
+from .network import recorded
 from .processes import ALONE, Part
+
+States = list[TopPatches]  # one for each layer
 
 
 class Swept(NamedTuple):
@@ -47,8 +50,7 @@ def top_patches(
 ) -> Swept:
     """Find where each channel of the asked layers is excited most, over a whole picture set.
 
-    The answer is that of `jaxviz.top_patches`, to round-off, for on CPUs convolutions take fewer
-    products here. It is the same to the bit for any number of devices and processes and after any
+    The answer is the same to the bit for any number of devices and processes and after any
     interruption, at the same `batch_size`.
 
     Args:
@@ -61,8 +63,8 @@ def top_patches(
         k: how many patches to keep for each channel.
         largest: look for the largest activations; else the smallest.
         unique_images: keep one place an image and channel; else any number.
-        batch_size: pictures evaluated at a time on each device; 8 on a CPU and 256 elsewhere,
-            unless said.
+        batch_size: pictures evaluated at a time on each device; by default 8 on a CPU and 256
+            elsewhere.
         folder: where to save the state; a sweep begun there is taken up again. Without it nothing
             is saved.
         save_every: save after this many batches.
@@ -70,8 +72,8 @@ def top_patches(
         progress: called with (pictures done, pictures of this process in all).
 
     Raises:
-        InputError: an unknown layer, nothing readable, or a folder whose sweep had other pictures,
-            weights or options; the message says which.
+        InputError: an unknown layer, nothing readable, a folder that another run is using, or one
+            whose sweep had other pictures, weights, functions or options; the message says which.
 
     >>> import numpy as np
     >>> from jaxviz.sweep import ArrayPictures, top_patches
@@ -84,28 +86,18 @@ def top_patches(
     [[21.0, 9.0], [22.0, 10.0], [23.0, 11.0]]
 
     """
-    count(k, "k")
+    keep = KeepBest(count(k, "k"), largest, unique_images)
     batch_size = devices.batch_size(batch_size)
-    count(save_every, "save_every")
-    example = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)
-    images = jax.eval_shape(prepare, example)
-    names = known_layers(apply, params, images, layers)
-
-    def step(states: Any, params: Params, pixels: Any, indices: Any) -> tuple[Any, None]:
-        return patches.update(
-            states, params, prepare(pixels), indices,
-            apply=apply, layers=names, largest=largest, unique_images=unique_images,
-        ), None  # fmt: skip
-
-    start = patches.empty_states(apply, params, images, layers=names, k=k)
-    task = Task(jax.device_get(start), step, _merge)
+    names = layer_names(layers)
+    images = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)
+    task = patches_task(keep, apply, params, images, prepare=prepare, layers=names)
     options = {
         "layers": names, "k": k, "largest": largest, "unique images": unique_images,
         "batch size": batch_size,
     }  # fmt: skip
     checkpoint = None
     if folder is not None:
-        said = identity("top patches", pictures, params, options)
+        said = identity("top patches", pictures, params, options, task.network)
         checkpoint = Checkpoint(Path(folder), said, part)
     saved = sweep(
         task, params, pictures, batch_size=batch_size, part=part, checkpoint=checkpoint,
@@ -113,9 +105,42 @@ def top_patches(
     )  # fmt: skip
     parts = merged(task, pictures, saved, checkpoint)
     states = functools.reduce(_merge, [one.state for one in parts])
-    found = {name: patches.result(states[name], largest=largest) for name in names}
-    return Swept(jax.device_get(found), [one for part in parts for one in part.skipped.values()])
+    found = jax.device_get(keep.results(names, states))
+    return Swept(found, [one for part in parts for one in part.skipped.values()])
 
 
-def _merge(a: dict[str, TopPatches], b: dict[str, TopPatches]) -> dict[str, TopPatches]:
-    return {name: patches.merge(a[name], b[name]) for name in a}
+@dataclass(frozen=True)
+class KeepBest:
+    """What to do with activations: the k best places of each channel are kept."""
+
+    k: int
+    largest: bool
+    unique_images: bool
+
+    def __call__(self, states: States, activations: Any, indices: Any) -> tuple[States, Any]:
+        """Take in a batch."""
+        updated = [
+            update(state, values, indices, largest=self.largest, unique_images=self.unique_images)
+            for state, values in zip(states, activations, strict=True)
+        ]
+        return updated, None
+
+    def results(self, names: Sequence[str], states: States) -> dict[str, TopPatches]:
+        """What final states say, by layer."""
+        found = (result(state, largest=self.largest) for state in states)
+        return dict(zip(names, found, strict=True))
+
+
+def patches_task(
+    keep: KeepBest, apply: Apply, params: Params, images: Any, *,
+    prepare: Callable[[Any], Any], layers: Sequence[str],
+) -> Task:  # fmt: skip
+    """The task of keeping the best places of these layers, for images like these."""
+    network = recorded(apply, params, images, prepare=prepare, layers=layers)
+    tape = network.tape
+    start = [empty_state(tape.aval(slot).shape[-1], keep.k) for slot in tape.outputs]
+    return Task(network, keep, start, _merge)
+
+
+def _merge(a: States, b: States) -> States:
+    return [merge(*pair) for pair in zip(a, b, strict=True)]

@@ -1,4 +1,4 @@
-"""Maximally activating patches: run many images, keep the places that excite each channel most.
+"""Maximally activating patches: the places in many images that excite each channel most.
 
 Girshick et al. 2014 (R-CNN), section 3.1 and fig. 3; Zeiler & Fergus 2014, fig. 2; Yosinski et al.
 2015, section 2. One maximum is kept for each image and channel, so that a row shows k images,
@@ -9,7 +9,6 @@ commutative and ties go to the smaller image index, row, then column, so the ans
 on the batches nor on their order.
 """
 
-from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
-from .._checks import InputError, count, image_batch, known_layers
-from .._typing import Apply, Array, Params
-from ..cpu.compilation import compiled
+from .._checks import InputError
+from .._typing import Array
 
 NO_IMAGE = np.int32(2**31 - 1)  # sorts after every image
 
@@ -38,77 +36,6 @@ class TopPatches(NamedTuple):
     cols: Any
 
 
-def top_patches(
-    apply: Apply,
-    params: Params,
-    batches: Iterable[Array],  # each like Images; the last one may be smaller
-    *,
-    layers: str | Sequence[str],
-    k: int = 9,
-    largest: bool = True,
-    unique_images: bool = True,
-) -> dict[str, TopPatches]:
-    """Find where each channel of the asked layers is excited most, over all batches.
-
-    Args:
-        apply: `apply(params, images) -> {layer: activations}`.
-        params: any pytree of arrays.
-        batches: normalized float images (batch, height, width, channel), any number of times; a
-            smaller last batch is padded. Images are numbered in the order they come.
-        layers: exact names.
-        k: how many patches to keep for each channel.
-        largest: look for the largest activations; else the smallest.
-        unique_images: keep one place an image and channel; else any number.
-
-    Returns:
-        {layer: TopPatches} with arrays (channels, k).
-
-    Raises:
-        InputError: no batches, an unknown layer, or batches that differ in image shape.
-
-    >>> same = lambda params, images: {"same": images}
-    >>> batch = np.arange(8, dtype=np.float32).reshape(2, 2, 2, 1)
-    >>> top = top_patches(same, None, [batch], layers="same", k=2)["same"]
-    >>> top.values.tolist(), top.images.tolist(), top.rows.tolist(), top.cols.tolist()
-    ([[7.0, 3.0]], [[1, 0]], [[1, 1]], [[1, 1]])
-
-    """
-    k = count(k, "k")
-    states: dict[str, TopPatches] | None = None
-    names: tuple[str, ...] = ()
-    size, shape, seen = 0, tuple[int, ...](), 0
-    for batch in batches:
-        image_batch(batch, "batches")
-        if states is None:
-            names = known_layers(apply, params, batch, layers)
-            size, shape = batch.shape[0], batch.shape[1:]
-            states = empty_states(apply, params, batch, layers=names, k=k)
-        if batch.shape[1:] != shape or batch.shape[0] > size:
-            raise InputError(
-                f"batches: expected at most {size} images of shape {shape}, got {batch.shape}"
-            )
-        number = batch.shape[0]
-        padded = jnp.pad(batch, [(0, size - number), (0, 0), (0, 0), (0, 0)])
-        indices = np.full(size, NO_IMAGE, np.int32)
-        indices[:number] = np.arange(seen, seen + number)
-        states = update(
-            states, params, padded, indices,
-            apply=apply, layers=names, largest=largest, unique_images=unique_images,
-        )  # fmt: skip
-        seen += number
-    if states is None:
-        raise InputError("batches: expected at least one, got none")
-    return {name: result(states[name], largest=largest) for name in names}
-
-
-def empty_states(
-    apply: Apply, params: Params, images: Any, *, layers: tuple[str, ...], k: int
-) -> dict[str, TopPatches]:
-    """The states before any image was seen; `images` may be their shape and type alone."""
-    shapes = jax.eval_shape(lambda p, x: {n: apply(p, x)[n] for n in layers}, params, images)
-    return {name: empty_state(value.shape[-1], k) for name, value in shapes.items()}
-
-
 def empty_state(channels: int, k: int) -> TopPatches:
     """The neutral element of `merge`."""
     zeros = jnp.zeros((channels, k), jnp.int32)
@@ -123,33 +50,16 @@ def merge(a: TopPatches, b: TopPatches) -> TopPatches:
     return TopPatches(*(field[:, :k] for field in (-negated, *places)))
 
 
-def _update(
-    states: dict[str, TopPatches],
-    params: Params,
-    images: Any,
-    indices: Any,
-    *,
-    apply: Apply,
-    layers: tuple[str, ...],
-    largest: bool = True,
-    unique_images: bool = True,
-) -> dict[str, TopPatches]:
-    """Take in a batch; `indices` (batch,) int32 number its images, `NO_IMAGE` where none is."""
-    outputs = apply(params, images)
-    return {
-        name: merge(
-            states[name],
-            _best(
-                outputs[name] if largest else -outputs[name],
-                indices,
-                k=states[name].values.shape[1] if not unique_images else None,
-            ),
-        )
-        for name in layers
-    }
+def update(
+    state: TopPatches, activations: Any, indices: Any, *, largest: bool, unique_images: bool
+) -> TopPatches:
+    """Take in a layer's activations of a batch.
 
-
-update = compiled(_update, static_argnames=("apply", "layers", "largest", "unique_images"))
+    `indices` (batch,) int32 number its images, `NO_IMAGE` where none is.
+    """
+    values = activations if largest else -activations
+    k = None if unique_images else state.values.shape[1]
+    return merge(state, _best(values, indices, k=k))
 
 
 def _best(activations: Any, indices: Any, *, k: int | None) -> TopPatches:
