@@ -13,7 +13,8 @@ import numpy as np
 
 import jaxviz
 from jaxviz import draw
-from jaxviz.pictures.folders import find_pictures, load_pictures
+from jaxviz.pictures.folders import find_pictures
+from jaxviz.pictures.sets import load_pictures
 
 QUERIES = ("kitten", "kingfisher", "pig")
 

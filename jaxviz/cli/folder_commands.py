@@ -32,8 +32,8 @@ _IN_MEMORY = 2**30  # bytes of pixels, some 7,000 pictures
 FolderOrFeatures = Annotated[
     Path,
     typer.Argument(
-        help="A folder of pictures, or one that `jaxviz pack` or `jaxviz features` wrote. The name "
-        "of a picture's sub-folder is its label.",
+        help="A folder of pictures, or the OUTPUT of `jaxviz pack` or `jaxviz features`. The "
+        "folder a picture is in is its label.",
         show_default=False,
     ),
 ]
@@ -74,16 +74,21 @@ def tour(
     weights: Weights = None,
     target: Annotated[
         str | None,
-        typer.Option("--target", help="Class to explain.", show_default="each picture's best"),
+        typer.Option(
+            "--target",
+            help="The class to explain.",
+            show_default="each picture's most probable one",
+        ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Neighbors and patches a row.")] = 6,
+    top: Annotated[int, typer.Option("--top", min=1, help="Neighbors and patches in a row.")] = 6,
     batch_size: BatchSize = 16,
     output: OutputFolder = Path("tour"),
 ) -> None:
-    """All six techniques on one self-contained page, OUTPUT/index.html.
+    """Show all six techniques on one self-contained page, OUTPUT/index.html.
 
-    Filters, maps, patches and features are NETWORK's, and so are the classes if complete weights
-    are named or have been fetched with `jaxviz weights get`; else those are SqueezeNet's.
+    Filters, maps, patches and features are those of NETWORK. So are the classes if its weights are
+    complete (named with `--weights`, or fetched with `jaxviz weights get`); otherwise SqueezeNet
+    names the classes.
     """
     from ..networks.places import cached_weights
     from ..networks.registry import FULL
@@ -106,18 +111,22 @@ def neighbors(
     network: NetworkName = None,
     weights: Weights = None,
     layer: Layer = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Neighbors of each picture.")] = 6,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Pictures to look up.")] = 6,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="Neighbors to find for each picture.")
+    ] = 6,
+    rows: Annotated[
+        int, typer.Option("--rows", min=1, help="Pictures whose neighbors are shown.")
+    ] = 6,
     batch_size: BatchSize = 16,
     output: Output = Path("neighbors.png"),
     dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
-    """Find the pictures most alike, by the features of a layer and by raw pixels.
+    """Find each picture's nearest neighbors, by a layer's features and by raw pixels.
 
-    If the sub-folders are labels, the command prints how often a neighbor has the same one. Raw
-    pixels are compared for folders of up to some 7,000 pictures. For a folder whose features do not
-    fit in memory, run `jaxviz features` first.
+    If pictures are in several folders, the command also says how often a neighbor is from the
+    same one. Raw pixels are compared only for a folder of pictures, up to some 7,000. If the
+    features do not fit in memory, run `jaxviz features` first and name its OUTPUT.
     """
     from ..analyses import nearest_pictures
     from ..analyses.collection import evenly
@@ -147,9 +156,9 @@ def map(  # noqa: A001
     dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
-    """Draw a map of a folder, on which pictures with similar features lie close together.
+    """Draw a map on which pictures with similar features lie close together.
 
-    For a folder whose features do not fit in memory, run `jaxviz features` first.
+    If the features do not fit in memory, run `jaxviz features` first and name its OUTPUT.
     """
     from ..analyses import picture_map
 

@@ -1,4 +1,4 @@
-"""Commands that run over picture sets of any size; started again, they go on where they were."""
+"""Commands for picture sets of any size: patches, features, pack. Run again, they continue."""
 
 import functools
 from pathlib import Path
@@ -47,13 +47,14 @@ def patches(
     rows: Annotated[int, typer.Option("--rows", min=1, help="Channels on a page.")] = 12,
     context: Annotated[
         bool,
-        typer.Option("--context", help="Draw also the whole pictures, dark outside the patch."),
+        typer.Option("--context", help="Also draw the whole pictures, dark outside the patch."),
     ] = False,
     smallest: Annotated[
-        bool, typer.Option("--smallest", help="Look for the smallest activations.")
+        bool,
+        typer.Option("--smallest", help="Find the smallest activations instead of the largest."),
     ] = False,
     all_positions: Annotated[
-        bool, typer.Option("--all-positions", help="Take any number of patches from a picture.")
+        bool, typer.Option("--all-positions", help="Allow several patches from one picture.")
     ] = False,
     batch_size: SweepBatchSize = None,
     output: OutputFolder = Path("patches"),
@@ -66,11 +67,11 @@ def patches(
     process_id: ProcessId = None,
     cluster: Cluster = False,
 ) -> None:
-    """What excites a channel most? A row of patches for each, out of all pictures of a folder.
+    """Find the patches that excite each channel most, in all pictures of a folder.
 
-    OUTPUT gets a PNG for each layer and `jaxviz.json`, which lists every patch with its picture,
-    its place and its box in the original picture's pixels (top, left, bottom, right). The state is
-    saved there on the way: after an interruption, the same command goes on.
+    OUTPUT gets a PNG for each layer (with a number if there are several pages) and `jaxviz.json`,
+    which lists every patch with its picture, its unit, and its box in the pixels of the original
+    picture (top, left, bottom, right). If the command is interrupted, run it again to continue.
     """
     from .. import analyses, devices, draw, sweep
     from .._checks import channels
@@ -144,11 +145,11 @@ def features(
     process_id: ProcessId = None,
     cluster: Cluster = False,
 ) -> None:
-    """One feature vector for every picture of a folder, in a file that is mapped into memory.
+    """Write the features of every picture in a folder: one vector each, of one layer.
 
     OUTPUT gets `features.npy`, float32 (pictures, dim), which NumPy and faiss read; `index.jsonl`,
-    whose lines name its rows; and `jaxviz.json`. `jaxviz neighbors` and `jaxviz map` take OUTPUT
-    in place of the pictures. After an interruption, the same command goes on.
+    which names the picture of each row; and `jaxviz.json`. `jaxviz neighbors` and `jaxviz map`
+    accept OUTPUT instead of the pictures. If the command is interrupted, run it again to continue.
     """
     from .. import devices, sweep
     from ..analyses import provenance
@@ -180,15 +181,15 @@ def features(
 def pack(
     folder: PictureSetFolder,
     network: Annotated[
-        str, typer.Option("--network", help="Whose preprocessing the pictures get.")
+        str, typer.Option("--network", help="The network whose preprocessing to apply.")
     ] = USUAL,
     output: OutputFolder = Path("packed"),
     restart: Restart = False,
 ) -> None:
-    """Decode a folder's pictures once, so that later sweeps need not.
+    """Decode a folder's pictures once, so that later commands need not.
 
-    OUTPUT holds the pictures as NETWORK takes them (150 kB each) and stands for the folder in
-    every sweep. After an interruption, the same command goes on.
+    OUTPUT holds the pictures as NETWORK takes them, 150 kB each; every command that takes a folder
+    of pictures accepts it. If the command is interrupted, run it again to continue.
     """
     from .. import sweep
     from ..networks.registry import load
