@@ -111,6 +111,16 @@ def nearest_pictures(
     the names of the pictures' folders.
 
     Raises `InputError` if there is only one picture.
+
+    >>> import jaxviz
+    >>> network, noise = jaxviz.load("alexnet"), np.random.default_rng(0)
+    >>> pixels = noise.integers(0, 255, (3, 224, 224, 3), np.uint8)
+    >>> pictures, prepare = jaxviz.sweep.ArrayPictures(pixels), network.spec.preprocessing.normalize
+    >>> features = jaxviz.sweep.features(
+    ...     network.apply, network.params, pictures, prepare=prepare, layer="pool1"
+    ... )
+    >>> nearest_pictures(network, features, pictures, top=2).indices.shape
+    (3, 2)
     """
     vectors, total = features.vectors, len(features.paths)
     if total < 2:

@@ -144,6 +144,19 @@ def patch_pages(
     (there `unique_images`) as it was told. Shown are the `channels` asked for, or every one, or the
     `rows` most extreme; a page has `rows` of them, or all if they shall come `at_once`. `context`
     draws the whole pictures too, dark outside the patch.
+
+    Raises `InputError` if a channel is not one of the layer's, or a picture cannot be read again.
+
+    >>> import jaxviz
+    >>> network, noise = jaxviz.load("alexnet"), np.random.default_rng(0)
+    >>> pixels = noise.integers(0, 255, (3, 224, 224, 3), np.uint8)
+    >>> pictures, prepare = jaxviz.sweep.ArrayPictures(pixels), network.spec.preprocessing.normalize
+    >>> swept = jaxviz.sweep.top_patches(
+    ...     network.apply, network.params, pictures, prepare=prepare, layers="conv1", k=2
+    ... )
+    >>> (page,) = patch_pages(network, swept, pictures, layer="conv1", channels=[7, 9])
+    >>> page.titles, [len(page.patches(channel)) for channel in page.channels]
+    (('channel 7', 'channel 9'), [2, 2])
     """
     best = TopPatches(*map(np.asarray, swept.found[choice(layer, "layer", swept.found)]))
     chosen = _chosen(best.values, channels, count(rows, "rows"), every_channel, largest)

@@ -73,8 +73,10 @@ def patches(
     which lists every patch with its picture, its unit, and its box in the pixels of the original
     picture (top, left, bottom, right). If the command is interrupted, run it again to continue.
     """
-    from .. import analyses, devices, draw, sweep
+    from .. import devices, sweep
     from .._checks import channels
+    from ..analyses import patch_pages, provenance, save_analyses
+    from ..draw import pages_of, save_figure
     from ..files import write_manifest
 
     part = sweep.join(
@@ -100,29 +102,28 @@ def patches(
     if part.process > 0:
         return
     report_skipped(swept.skipped)
-
-    records: list[dict[str, Any]] = []
     options = {
         "folder": str(folder), "layer": layers, "top": top, "smallest": smallest,
         "all_positions": all_positions, "batch_size": batch_size,
     }  # fmt: skip
-    record = analyses.provenance(model, options)
+    record = provenance(model, options)
     read_pages = functools.partial(
-        analyses.patch_pages, model, swept, pictures, channels=channel or (), rows=rows,
+        patch_pages, model, swept, pictures, channels=channel or (), rows=rows,
         every_channel=all_channels, largest=not smallest, one_each=not all_positions,
         context=context,
     )  # fmt: skip
+    records: list[dict[str, Any]] = []
     for name in layers:
-        stem = name.replace("/", "_")
+        stem = output / name.replace("/", "_")
         for page in read_pages(layer=name):
             if page.page <= 1:
                 say(page)
-            for ending, figure in draw.pages_of(page):
-                print(draw.save_figure(figure, output / f"{stem}{ending}.png", dpi=dpi))
+            for ending, figure in pages_of(page):
+                print(save_figure(figure, f"{stem}{ending}.png", dpi=dpi))
             records += page.records
         if save_arrays:
-            whole = list(read_pages(layer=name, at_once=True))
-            print(analyses.save_analyses(output / f"{stem}.npz", whole, record))
+            everything = list(read_pages(layer=name, at_once=True))
+            print(save_analyses(f"{stem}.npz", everything, record))
     skipped = [one._asdict() for one in swept.skipped]
     write_manifest(
         output,
@@ -179,7 +180,7 @@ def features(
 
 
 def pack(
-    folder: PictureSetFolder,
+    folder: Annotated[Path, typer.Argument(help="A folder of pictures.", show_default=False)],
     network: Annotated[
         str, typer.Option("--network", help="The network whose preprocessing to apply.")
     ] = USUAL,

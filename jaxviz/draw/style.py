@@ -43,6 +43,7 @@ class Style(NamedTuple):
 
     def fold(self, text: str, inches: float, *, title: bool = False) -> str:
         """Break the lines of a text that are wider than so many inches."""
+        text = text.encode(errors="backslashreplace").decode()  # a name that is not UTF-8
         size, weight = (1.25, "bold") if title else (1.0, "normal")
         font = FontProperties(family=self.font, size=size * self.font_size, weight=weight)
         lines: list[str] = []
