@@ -6,6 +6,7 @@ folder.
 """
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
@@ -30,6 +32,8 @@ _DAMAGE = (  # what NumPy raises on a file that is no npz, or a broken one
     OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError,
     NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+_LOCK = f".lock-{{process}}-of-{{processes}}-{MANIFEST}"
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes | Iterable[bytes | memoryview]) -> Path:
@@ -63,6 +67,50 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+@contextlib.contextmanager
+def only_run(folder: Path, process: int = 0, processes: int = 1) -> Iterator[None]:
+    """Keep every other run out of a folder while this one is at work in it.
+
+    Each process of a run holds a lock of its own, so they do not keep each other out. The system
+    frees the locks of a process that dies. Where the file system has no locks, a warning says so.
+
+    Raises `InputError` while another run is at work in the folder.
+    """
+    entrance = FileLock(folder / f".lock-{MANIFEST}")  # held while the other locks are looked at
+    own = FileLock(folder / _LOCK.format(process=f"{process:05d}", processes=f"{processes:05d}"))
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with entrance:
+            others = set(folder.glob(_LOCK.format(process="*", processes="*")))
+            others -= set(folder.glob(_LOCK.format(process="*", processes=f"{processes:05d}")))
+            for path in others:
+                _remove_free_lock(FileLock(path))
+            own.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"{folder}: another run is at work there; wait for its end or name another folder"
+        ) from None
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+        warnings.warn(f"{folder}: no locks here; start no second run on this folder", stacklevel=3)
+    try:
+        yield
+    finally:
+        if own.is_locked:
+            own.release()
+            with entrance, contextlib.suppress(Timeout):
+                _remove_free_lock(own)
+
+
+def _remove_free_lock(lock: FileLock) -> None:
+    """Remove the file of a lock that nobody holds; raise `Timeout` if somebody does."""
+    with lock.acquire(timeout=0):
+        pass
+    Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def remove_remains(folder: Path, *names: str) -> None:

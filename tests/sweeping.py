@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -162,6 +163,11 @@ def interrupted(*arguments, kills, seed, most=4):
     return killed
 
 
+def names(folder):
+    """The files that a run leaves in its folder, but for what is hidden there to lock it."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".lock"))
+
+
 def assert_same(found, expected):
     assert set(found) == set(expected)
     for name, value in expected.items():
@@ -170,24 +176,31 @@ def assert_same(found, expected):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kind", default="top", choices=("top", "features", "pack", "peak"))
+    parser.add_argument(
+        "--kind", default="top", choices=("top", "features", "pack", "restart", "peak")
+    )
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--save-every", type=int, default=2)
     parser.add_argument("--processes", default="{}")
     parser.add_argument("--number", type=int)
+    parser.add_argument("--pause", type=float, default=0, help="seconds after each group")
     given = parser.parse_args()
     if given.kind == "peak":
         print(peak(given.number))
         return
     part = sweep.join(**json.loads(given.processes))
+    if given.kind == "restart":
+        sweep.restart(given.folder, part=part)
+        return
     pictures = sweep.ArrayPictures(pixels(NUMBER))
     if given.pictures:
         pictures = sweep.folder_pictures(given.pictures, SMALL)
 
     def progress(done, total):
         print(done, total, flush=True)
+        time.sleep(given.pause)
 
     common = {"folder": given.folder, "progress": progress}
     saving = {"save_every": given.save_every, "part": part, **common}

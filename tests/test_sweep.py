@@ -19,6 +19,7 @@ from sweeping import (
     environment,
     finish,
     interrupted,
+    names,
     params,
     pixels,
     prepare,
@@ -143,8 +144,7 @@ def test_saving_leaves_only_whole_files(tmp_path):
     begin(tmp_path / "out")
     (tmp_path / "out" / ".sweep-00000-of-00001.npz.abc").write_bytes(b"half")
     top(sweep.ArrayPictures(pixels(NUMBER)), folder=tmp_path / "out")
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["jaxviz.json", "sweep-00000-of-00001.npz"]
+    assert names(tmp_path / "out") == ["jaxviz.json", "sweep-00000-of-00001.npz"]
 
 
 CHANGED = {

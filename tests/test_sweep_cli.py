@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from PIL import Image
+from sweeping import names
 
 import jaxviz
 from jaxviz import cli
@@ -72,8 +73,7 @@ def test_patches_draw_pages_and_list_every_patch(drawn):
     assert "broken.jpg: not a picture" in errors
     assert "pictures: 6" in said
     pages = [f"{STEM}{kind}-{number}.png" for kind in ("", "-context") for number in ("01", "02")]
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == [*pages, f"{STEM}.npz", "jaxviz.json", "sweep-00000-of-00001.npz"]
+    assert names(folder) == [*pages, f"{STEM}.npz", "jaxviz.json", "sweep-00000-of-00001.npz"]
     for page in pages:
         with Image.open(folder / page) as image:
             assert image.info["Software"] == "jaxviz"

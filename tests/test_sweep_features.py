@@ -14,6 +14,7 @@ from sweeping import (
     apply,
     finish,
     interrupted,
+    names,
     params,
     pixels,
     prepare,
@@ -36,10 +37,10 @@ def undisturbed(tmp_path_factory):
 
 def assert_same_files(folder, expected):
     for path in expected.iterdir():
-        if not path.name.startswith("sweep-"):
+        if not path.name.startswith(("sweep-", ".lock-")):
             assert (folder / path.name).read_bytes() == path.read_bytes(), path.name
-    names = {path.name for path in folder.iterdir() if not path.name.startswith("sweep-")}
-    assert names == {"features.npy", "index.jsonl", "jaxviz.json"}
+    left = [name for name in names(folder) if not name.startswith("sweep-")]
+    assert left == ["features.npy", "index.jsonl", "jaxviz.json"]
 
 
 def test_equal_to_the_plain_technique(undisturbed):

@@ -89,7 +89,7 @@ def patches(
     for name in set(layers) & set(shapes):  # unknown ones are named by the sweep
         channels(channel or (), shapes[name][-1])
     if restart:
-        sweep.restart(output)
+        sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)
     pictures = sweep.open_pictures(folder, model.spec.preprocessing)
     with counter(", ".join(layers)) as progress:
@@ -162,7 +162,7 @@ def features(
     model = load_network(network, weights)
     name = layer or model.spec.feature_layer
     if restart:
-        sweep.restart(output)
+        sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)
     pictures = sweep.open_pictures(folder, model.spec.preprocessing)
     options = {"folder": str(folder), "layer": name, "batch_size": batch_size}

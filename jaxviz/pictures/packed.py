@@ -9,7 +9,7 @@ as one over the folder. The manifest, written last, says that the set is complet
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..files import (
     array_header,
     claim_folder,
     map_array,
+    only_run,
     read_manifest,
     remove_remains,
     write_manifest,
@@ -50,7 +51,8 @@ def pack(
     interrupted goes on with the first missing shard.
 
     Raises:
-        InputError: nothing readable, or a folder that holds another set.
+        InputError: nothing readable, or a folder that holds another set or that another run is
+            using.
 
     """
     folder = claim_folder(folder)
@@ -62,24 +64,33 @@ def pack(
         "shard_size": shard_size,
         "pictures": pictures.identity(),
     }
-    found = read_manifest(folder)
-    if found and {name: found.get(name) for name in wanted} != wanted:
-        raise InputError(f"{folder}: holds something else; name another folder or restart")
-    if not found.get("complete"):
-        write_manifest(folder, {**wanted, "complete": False})
-        remove_remains(folder, MANIFEST, "shard-*")
-        for start in range(0, len(pictures.paths), shard_size):
-            stop = min(start + shard_size, len(pictures.paths))
-            if not _index(folder, start // shard_size).is_file():
-                _write_shard(pictures.paths[start:stop], folder, start // shard_size, preprocessing)
-            if progress:
-                progress(stop, len(pictures.paths))
-        packed = PackedPictures(folder, wanted)
-        if len(packed.skipped) == len(packed.paths):
-            raise unreadable(list(packed.skipped.values()))
-        skipped = [one._asdict() for one in packed.skipped.values()]
-        write_manifest(folder, {**wanted, "complete": True, "skipped": skipped})
+    with only_run(folder):
+        found = read_manifest(folder)
+        if found and {name: found.get(name) for name in wanted} != wanted:
+            raise InputError(f"{folder}: holds something else; name another folder or restart")
+        if not found.get("complete"):
+            _write_shards(pictures.paths, folder, wanted, preprocessing, progress)
     return open_packed(folder, preprocessing)
+
+
+def _write_shards(
+    paths: Sequence[Path], folder: Path, wanted: dict[str, Any], preprocessing: Preprocessing,
+    progress: Progress | None,
+) -> None:  # fmt: skip
+    """Write the shards that are missing, then the manifest."""
+    write_manifest(folder, {**wanted, "complete": False})
+    remove_remains(folder, MANIFEST, "shard-*")
+    size = wanted["shard_size"]
+    for number, start in enumerate(range(0, len(paths), size)):
+        if not _index(folder, number).is_file():
+            _write_shard(paths[start : start + size], folder, number, preprocessing)
+        if progress:
+            progress(min(start + size, len(paths)), len(paths))
+    packed = PackedPictures(folder, wanted)
+    if len(packed.skipped) == len(packed.paths):
+        raise unreadable(list(packed.skipped.values()))
+    skipped = [one._asdict() for one in packed.skipped.values()]
+    write_manifest(folder, {**wanted, "complete": True, "skipped": skipped})
 
 
 def _shard(folder: Path, number: int) -> Path:
@@ -144,6 +155,7 @@ class PackedPictures:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._folder = folder
         self._manifest = manifest
+        self._written = self._manifest_time()
         self._size = int(manifest["shard_size"])
         self.image_shape = (int(manifest["crop"]), int(manifest["crop"]), 3)
         self.paths: list[Path] = []
@@ -156,6 +168,16 @@ class PackedPictures:
             raise InputError(
                 f"{folder}: holds {len(self.paths)} of {manifest['number']} pictures; pack again"
             )
+
+    def _manifest_time(self) -> int:
+        return (self._folder / MANIFEST).stat().st_mtime_ns
+
+    def _shard_rows(self, number: int, rows: slice) -> np.ndarray:
+        """Rows of a shard; mapped anew each time, so that what was read can leave memory again."""
+        found = map_array(_shard(self._folder, number))[rows]
+        if self._manifest_time() != self._written:
+            raise InputError(f"{self._folder}: was packed anew meanwhile; run the command again")
+        return found
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         for shard in range(-(-int(self._manifest["number"]) // self._size)):
@@ -173,8 +195,7 @@ class PackedPictures:
         stop = start + len(out)
         while start < stop:
             shard, row = divmod(start, self._size)
-            # Mapped anew each time, so that what was read can leave memory again.
-            piece = map_array(_shard(self._folder, shard))[row : row + stop - start]
+            piece = self._shard_rows(shard, slice(row, row + stop - start))
             out[len(out) - (stop - start) :][: len(piece)] = piece
             start += len(piece)
         return {i: self.skipped[i] for i in range(stop - len(out), stop) if i in self.skipped}
@@ -183,7 +204,8 @@ class PackedPictures:
         """Read one picture."""
         shard, row = divmod(index, self._size)
         placement = Placement(*self._shard_entries(shard)[row]["placement"])
-        return FittedPicture(np.array(map_array(_shard(self._folder, shard))[row]), placement)
+        (pixels,) = self._shard_rows(shard, slice(row, row + 1))
+        return FittedPicture(np.array(pixels), placement)
 
     def identity(self) -> str:
         """Hash what was packed, and how."""

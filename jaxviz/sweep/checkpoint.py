@@ -1,8 +1,9 @@
 """The state of a sweep on disk: saved whole or not at all, resumed only by the same sweep."""
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +14,15 @@ from .._checks import InputError
 from ..files import (
     MANIFEST,
     claim_folder,
+    only_run,
     read_arrays,
+    read_manifest,
     remove_remains,
     write_arrays,
     write_manifest,
 )
 from ..pictures.folders import Skipped
-from .processes import Part
+from .processes import ALONE, Part
 
 _FORMAT = 2
 
@@ -38,14 +41,33 @@ class Saved(NamedTuple):
     done: bool = False
 
 
+@contextlib.contextmanager
+def open_checkpoint(
+    folder: str | os.PathLike[str] | None, identity: Callable[[], Mapping[str, Any]], part: Part
+) -> Iterator["Checkpoint | None"]:
+    """Keep a folder for one run, with the state that is saved there; None without a folder.
+
+    Raises `InputError` if the folder is not ours, another run is at work there, or it holds another
+    sweep.
+    """
+    if folder is None:
+        if part.processes > 1:
+            raise InputError("folder: several processes need one that they all share")
+        yield None
+        return
+    folder = claim_folder(folder)
+    with only_run(folder, *part):
+        yield Checkpoint(folder, identity(), part)
+
+
 class Checkpoint:
     """The saved parts of one sweep in its output folder.
 
-    `identity` is what makes it this sweep and no other: pictures, weights, options, software.
+    `identity` is what makes it this sweep and no other; see `identity.identity`.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], part: Part) -> None:
-        self.folder = claim_folder(folder)
+        self.folder = folder
         self.part = part
         self.identity = json.loads(
             json.dumps({**identity, "processes": part.processes, "format": _FORMAT})
@@ -57,6 +79,9 @@ class Checkpoint:
         if part.processes == 1:  # else another process may just be writing them
             remove_remains(self.folder, MANIFEST, "*.npy", "*.jsonl", "*.png")
         if not begun:
+            kind = read_manifest(self.folder).get("kind", self.identity["kind"])
+            if kind != self.identity["kind"]:
+                raise InputError(f"{self.folder}: holds {kind}; name another folder or restart")
             write_manifest(self.folder, {"kind": self.identity["kind"], "complete": False})
 
     def _path(self, process: int) -> Path:
@@ -107,13 +132,23 @@ class Checkpoint:
         return done if len(done) == len(parts) else None
 
 
-def restart(folder: str | os.PathLike[str]) -> None:
-    """Forget the sweep that a folder of ours holds."""
+def restart(folder: str | os.PathLike[str], *, part: Part = ALONE) -> None:
+    """Forget the sweep, or the packed pictures, that a folder of ours holds.
+
+    Of several processes each forgets its own part, and the first all that no other one has.
+    """
     folder = claim_folder(folder)
-    for path in (*folder.glob("sweep-*"), *folder.glob("shard-*")):
-        path.unlink(missing_ok=True)
-    if folder.is_dir():
-        write_manifest(folder, {})
+    if not folder.is_dir():
+        return
+    with only_run(folder, *part):
+        if part.process == 0:
+            write_manifest(folder, {})  # first, so that nobody takes what is left for complete
+            for path in (*folder.glob("shard-*"), folder / "features.npy", folder / "index.jsonl"):
+                path.unlink(missing_ok=True)
+        for path in folder.glob("sweep-*"):
+            owner = int(path.name.split("-")[1])
+            if owner == part.process or (part.process == 0 and owner >= part.processes):
+                path.unlink(missing_ok=True)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

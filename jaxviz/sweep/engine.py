@@ -21,7 +21,7 @@ from ..pictures.folders import Skipped, unreadable
 from ..pictures.sets import PictureSet
 from ..techniques.patches import NO_IMAGE
 from .checkpoint import Checkpoint, Saved
-from .processes import ALONE, Part, wait_a_little
+from .processes import ALONE, wait_a_little
 
 Take = Callable[[Any, Any, Any], tuple[Any, Any]]
 
@@ -125,21 +125,43 @@ def sweep(
     pictures: PictureSet,
     *,
     batch_size: int,
-    part: Part = ALONE,
     checkpoint: Checkpoint | None = None,
     save_every: int = 100,
     rows: Rows | None = None,
     progress: Progress | None = None,
-) -> Saved:
-    """Run this process's part of a sweep, from where it was left.
+) -> list[Saved]:
+    """Run this process's part of a sweep, from where it was left; wait for the other parts.
 
-    `save_every` counts batches. The answer is this part's alone; see `merged`.
+    `save_every` counts batches. Returns the results of all parts, in order.
+
+    Raises `InputError` if no picture at all could be read.
     """
+    part = checkpoint.part if checkpoint else ALONE
     batches = part.batches(-(-len(pictures.paths) // batch_size))
     saved = checkpoint.load(task.start) if checkpoint else None
     saved = saved or Saved(batches.start, task.start, {})
-    if saved.done:
-        return saved
+    if not saved.done:
+        saved = _run(
+            task, params, pictures, saved, batches, batch_size=batch_size, checkpoint=checkpoint,
+            save_every=save_every, rows=rows, progress=progress,
+        )  # fmt: skip
+    parts = [saved]
+    if checkpoint and part.processes > 1:
+        while (found := checkpoint.load_all(task.start)) is None:
+            wait_a_little()
+        parts = found
+    skipped = [one for one_part in parts for one in one_part.skipped.values()]
+    if len(skipped) == len(pictures.paths):
+        raise unreadable(skipped)
+    return parts
+
+
+def _run(
+    task: Task, params: Any, pictures: PictureSet, saved: Saved, batches: range, *,
+    batch_size: int, checkpoint: Checkpoint | None, save_every: int, rows: Rows | None,
+    progress: Progress | None,
+) -> Saved:  # fmt: skip
+    """Evaluate the batches that are left of this part."""
     if rows:
         rows.truncate(saved.rows)
     evaluation = Evaluation(task, params, state=saved.state, rows=rows)
@@ -165,25 +187,6 @@ def sweep(
     if checkpoint:
         checkpoint.save(saved)
     return saved
-
-
-def merged(
-    task: Task, pictures: PictureSet, saved: Saved, checkpoint: Checkpoint | None
-) -> list[Saved]:
-    """The results of all parts, in order, once they are there.
-
-    Raises `InputError` if no picture at all could be read.
-    """
-    parts = [saved]
-    if checkpoint and checkpoint.part.processes > 1:
-        found = None
-        while (found := checkpoint.load_all(task.start)) is None:
-            wait_a_little()
-        parts = found
-    skipped = [one for part in parts for one in part.skipped.values()]
-    if len(skipped) == len(pictures.paths):
-        raise unreadable(skipped)
-    return parts
 
 
 class _Group(NamedTuple):

@@ -1,5 +1,6 @@
 """Features of picture sets of any size, in a file that is mapped into memory, not loaded."""
 
+import functools
 import json
 import math
 import os
@@ -14,19 +15,19 @@ import numpy as np
 from .. import devices
 from .._checks import InputError, count
 from .._typing import Apply, Params, Progress
-from ..files import array_header, map_array, read_manifest, write_manifest, write_whole, writing
+from ..files import map_array, read_manifest, write_manifest, write_whole
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
-from .checkpoint import Checkpoint, Saved
-from .engine import Task, merged, sweep
+from .checkpoint import Checkpoint, Saved, open_checkpoint
+from .engine import Rows, Task, sweep
 from .identity import identity
 from .network import recorded
 from .processes import ALONE, Part, wait_a_little
+from .rows import RowFile, RowTable, joined_rows, rows_path
 
 KIND = "features"
 VECTORS = "features.npy"
 INDEX = "index.jsonl"
-_PIECE = 2**24  # bytes copied at a time
 
 
 class Features(NamedTuple):
@@ -65,8 +66,8 @@ def features(
     vectors are in memory. The other options are those of `top_patches`.
 
     Raises:
-        InputError: an unknown layer, nothing readable, or a folder whose sweep had other pictures,
-            weights or options; the message says which.
+        InputError: an unknown layer, nothing readable, a folder that another run is using, or one
+            whose sweep had other pictures, weights, functions or options; the message says which.
 
     >>> from jaxviz.sweep import ArrayPictures, features
     >>> pictures = ArrayPictures(np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3))
@@ -79,36 +80,35 @@ def features(
 
     """
     batch_size = devices.batch_size(batch_size)
-    count(save_every, "save_every")
     images = jax.ShapeDtypeStruct((batch_size, *pictures.image_shape), jnp.uint8)
     network = recorded(apply, params, images, prepare=prepare, layers=[layer])
     dim = math.prod(network.tape.aval(network.tape.outputs[0]).shape[1:])
     # Only the rows are kept; an empty array as state makes jaxlib 0.11 crash.
     task = Task(network, _as_rows, np.zeros(()), lambda a, b: a)
     options = {"layer": layer, "batch size": batch_size}
-    how: dict[str, Any] = {
-        "batch_size": batch_size,
-        "part": part,
-        "save_every": save_every,
-        "progress": progress,
-    }
     record = {"layer": layer, "provenance": dict(provenance or {})}
-    if folder is None:
-        table = _RowTable(len(pictures.paths), dim)
-        parts = merged(task, pictures, sweep(task, params, pictures, rows=table, **how), None)
-        manifest = _manifest(parts, dim, record)
-        paths = [pictures.paths[index] for index in _kept(pictures, parts)]
-        return Features(table.rows(), paths, _skipped(parts), manifest)
-    folder = Path(folder)
-    checkpoint = Checkpoint(folder, identity(KIND, pictures, params, options, network), part)
-    with _RowFile(_rows_path(folder, part.process, part.processes), dim) as rows:
-        saved = sweep(task, params, pictures, checkpoint=checkpoint, rows=rows, **how)
-    parts = merged(task, pictures, saved, checkpoint)
-    if part.process == 0:
-        _finish(folder, pictures, parts, _manifest(parts, dim, record))
-    while not read_manifest(folder).get("complete"):
-        wait_a_little()
-    return load_features(folder)
+    said = functools.partial(identity, KIND, pictures, params, options, network=network)
+
+    def run(checkpoint: Checkpoint | None, rows: Rows) -> list[Saved]:
+        return sweep(
+            task, params, pictures, batch_size=batch_size, checkpoint=checkpoint,
+            save_every=count(save_every, "save_every"), rows=rows, progress=progress,
+        )  # fmt: skip
+
+    with open_checkpoint(folder, said, part) as checkpoint:
+        if checkpoint is None:
+            table = RowTable(len(pictures.paths), dim)
+            parts = run(None, table)
+            paths = [pictures.paths[index] for index in _kept(pictures, parts)]
+            return Features(table.rows(), paths, _skipped(parts), _manifest(parts, dim, record))
+        folder = checkpoint.folder
+        with RowFile(rows_path(folder, part), dim) as rows:
+            parts = run(checkpoint, rows)
+        if part.process == 0:
+            _finish(folder, pictures, parts, _manifest(parts, dim, record))
+        while not read_manifest(folder).get("complete"):
+            wait_a_little()
+        return load_features(folder)
 
 
 def _as_rows(state: Any, activations: Any, indices: Any) -> tuple[Any, Any]:
@@ -119,7 +119,8 @@ def _as_rows(state: Any, activations: Any, indices: Any) -> tuple[Any, Any]:
 def load_features(folder: str | os.PathLike[str]) -> Features:
     """Open a complete folder of features.
 
-    Raises `InputError` if it is none, is not complete, or a file of it is missing or damaged.
+    Raises `InputError` if it is none, is not complete, is written anew meanwhile, or a file of it
+    is missing or damaged.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -128,8 +129,13 @@ def load_features(folder: str | os.PathLike[str]) -> Features:
     if not manifest.get("complete"):
         raise InputError(f"{folder}: the sweep was not finished; run the same command again")
     vectors = map_array(folder / VECTORS)
-    with (folder / INDEX).open(encoding="utf-8") as lines:
-        paths = [Path(json.loads(line)["picture"]) for line in lines]
+    try:
+        with (folder / INDEX).open(encoding="utf-8") as lines:
+            paths = [Path(json.loads(line)["picture"]) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / INDEX}: missing or damaged ({error})") from None
+    if read_manifest(folder) != manifest:
+        raise InputError(f"{folder}: is being written anew; open it when that has ended")
     if vectors.shape != (len(paths), manifest["dim"]):
         raise InputError(f"{folder}: {VECTORS} and {INDEX} do not fit together")
     return Features(vectors, paths, [Skipped(**one) for one in manifest["skipped"]], manifest)
@@ -138,82 +144,6 @@ def load_features(folder: str | os.PathLike[str]) -> Features:
 def is_features(folder: Path) -> bool:
     """Whether a folder holds features, complete or not."""
     return folder.is_dir() and read_manifest(folder).get("kind") == KIND
-
-
-def _rows_path(folder: Path, process: int, processes: int) -> Path:
-    return folder / f"sweep-{process:05d}-of-{processes:05d}.npy"
-
-
-class _RowTable:
-    """Rows in memory."""
-
-    def __init__(self, most: int, dim: int) -> None:
-        self._rows = np.empty((most, dim), np.float32)
-        self._number = 0
-
-    def truncate(self, number: int) -> None:
-        """Keep the first rows."""
-        self._number = number
-
-    def append(self, rows: np.ndarray) -> None:
-        """Copy."""
-        self._rows[self._number : self._number + len(rows)] = rows
-        self._number += len(rows)
-
-    def sync(self) -> int:
-        """Say how many there are."""
-        return self._number
-
-    def rows(self) -> np.ndarray:
-        """All rows."""
-        return self._rows[: self._number]
-
-
-class _RowFile:
-    """An npy file that grows; what was written after the last save is cut off on resuming."""
-
-    def __init__(self, path: Path, dim: int) -> None:
-        self._path = path
-        self._dim = dim
-        self._number = 0
-        self._file: Any = None
-
-    def __enter__(self) -> "_RowFile":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            with writing(self._path):
-                self._file.close()
-
-    def truncate(self, number: int) -> None:
-        """Open the file, new if `number` is 0, with its first `number` rows."""
-        header = array_header((0, self._dim), np.float32)
-        size = len(header) + number * self._dim * 4
-        if number and (not self._path.is_file() or self._path.stat().st_size < size):
-            raise InputError(f"{self._path}: rows are missing that were saved; restart")
-        with writing(self._path):
-            self._file = self._path.open("r+b" if number else "w+b")
-            self._file.write(header)
-            self._file.truncate(size)
-            self._file.seek(size)
-        self._number = number
-
-    def append(self, rows: np.ndarray) -> None:
-        """Write rows (n, dim) after those before."""
-        with writing(self._path):
-            self._file.write(np.ascontiguousarray(rows, "<f4").data)
-        self._number += len(rows)
-
-    def sync(self) -> int:
-        """Bring all rows to the disk, say in the header how many there are, and return it."""
-        with writing(self._path):
-            self._file.seek(0)
-            self._file.write(array_header((self._number, self._dim), np.float32))
-            self._file.seek(0, os.SEEK_END)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        return self._number
 
 
 def _skipped(parts: list[Saved]) -> list[Skipped]:
@@ -237,11 +167,11 @@ def _finish(
     folder: Path, pictures: PictureSet, parts: list[Saved], manifest: Mapping[str, Any]
 ) -> None:
     """Put the parts' rows together and name them; the manifest comes last."""
-    paths = [_rows_path(folder, i, len(parts)) for i in range(len(parts))]
+    paths = [rows_path(folder, Part(i, len(parts))) for i in range(len(parts))]
     if len(paths) == 1 and paths[0].is_file():
         paths[0].replace(folder / VECTORS)
     elif all(path.is_file() for path in paths):
-        write_whole(folder / VECTORS, _joined(paths, manifest["number"], manifest["dim"]))
+        write_whole(folder / VECTORS, joined_rows(paths, manifest["number"], manifest["dim"]))
     for path in paths:
         path.unlink(missing_ok=True)
 
@@ -252,12 +182,3 @@ def _finish(
 
     write_whole(folder / INDEX, lines())
     write_manifest(folder, manifest)
-
-
-def _joined(paths: list[Path], number: int, dim: int) -> Iterator[bytes]:
-    yield array_header((number, dim), np.float32)
-    for path in paths:
-        with path.open("rb") as file:
-            file.seek(len(array_header((0, dim), np.float32)))
-            while piece := file.read(_PIECE):
-                yield piece

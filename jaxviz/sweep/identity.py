@@ -12,7 +12,7 @@ from .network import array_hash, network_hash
 
 
 def identity(
-    kind: str, pictures: PictureSet, params: Any, options: Mapping[str, Any], network: Recording
+    kind: str, pictures: PictureSet, params: Any, options: Mapping[str, Any], *, network: Recording
 ) -> dict[str, Any]:
     """Pictures, weights, options and functions, and what may round differently.
 

@@ -4,7 +4,6 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -16,8 +15,8 @@ from .._typing import Apply, Params, Progress
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
 from ..techniques.patches import TopPatches, empty_state, merge, result, update
-from .checkpoint import Checkpoint
-from .engine import Task, merged, sweep
+from .checkpoint import open_checkpoint
+from .engine import Task, sweep
 from .identity import identity
 from .network import recorded
 from .processes import ALONE, Part
@@ -95,15 +94,14 @@ def top_patches(
         "layers": names, "k": k, "largest": largest, "unique images": unique_images,
         "batch size": batch_size,
     }  # fmt: skip
-    checkpoint = None
-    if folder is not None:
-        said = identity("top patches", pictures, params, options, task.network)
-        checkpoint = Checkpoint(Path(folder), said, part)
-    saved = sweep(
-        task, params, pictures, batch_size=batch_size, part=part, checkpoint=checkpoint,
-        save_every=save_every, progress=progress,
-    )  # fmt: skip
-    parts = merged(task, pictures, saved, checkpoint)
+    said = functools.partial(
+        identity, "top patches", pictures, params, options, network=task.network
+    )
+    with open_checkpoint(folder, said, part) as checkpoint:
+        parts = sweep(
+            task, params, pictures, batch_size=batch_size, checkpoint=checkpoint,
+            save_every=count(save_every, "save_every"), progress=progress,
+        )  # fmt: skip
     states = functools.reduce(_merge, [one.state for one in parts])
     found = jax.device_get(keep.results(names, states))
     return Swept(found, [one for part in parts for one in part.skipped.values()])

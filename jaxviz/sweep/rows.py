@@ -1,0 +1,101 @@
+"""Where a sweep's rows go: a table in memory, or a file that grows."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._checks import InputError
+from ..files import array_header, writing
+from .processes import Part
+
+_PIECE = 2**24  # bytes copied at a time
+
+
+def rows_path(folder: Path, part: Part) -> Path:
+    """The file of a part's rows."""
+    return folder / f"sweep-{part.process:05d}-of-{part.processes:05d}.npy"
+
+
+class RowTable:
+    """Rows in memory."""
+
+    def __init__(self, most: int, dim: int) -> None:
+        self._rows = np.empty((most, dim), np.float32)
+        self._number = 0
+
+    def truncate(self, number: int) -> None:
+        """Keep the first rows."""
+        self._number = number
+
+    def append(self, rows: np.ndarray) -> None:
+        """Copy."""
+        self._rows[self._number : self._number + len(rows)] = rows
+        self._number += len(rows)
+
+    def sync(self) -> int:
+        """Say how many there are."""
+        return self._number
+
+    def rows(self) -> np.ndarray:
+        """All rows."""
+        return self._rows[: self._number]
+
+
+class RowFile:
+    """An npy file that grows; what was written after the last save is cut off on resuming."""
+
+    def __init__(self, path: Path, dim: int) -> None:
+        self._path = path
+        self._dim = dim
+        self._number = 0
+        self._file: Any = None
+
+    def __enter__(self) -> "RowFile":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            with writing(self._path):
+                self._file.close()
+
+    def truncate(self, number: int) -> None:
+        """Open the file, new if `number` is 0, with its first `number` rows."""
+        header = array_header((0, self._dim), np.float32)
+        size = len(header) + number * self._dim * 4
+        if number and (not self._path.is_file() or self._path.stat().st_size < size):
+            raise InputError(f"{self._path}: rows are missing that were saved; restart")
+        with writing(self._path):
+            self._file = self._path.open("r+b" if number else "w+b")
+            self._file.write(header)
+            self._file.truncate(size)
+            self._file.seek(size)
+        self._number = number
+
+    def append(self, rows: np.ndarray) -> None:
+        """Write rows (n, dim) after those before."""
+        with writing(self._path):
+            self._file.write(np.ascontiguousarray(rows, "<f4").data)
+        self._number += len(rows)
+
+    def sync(self) -> int:
+        """Bring all rows to the disk, say in the header how many there are, and return it."""
+        with writing(self._path):
+            self._file.seek(0)
+            self._file.write(array_header((self._number, self._dim), np.float32))
+            self._file.seek(0, os.SEEK_END)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        return self._number
+
+
+def joined_rows(paths: Sequence[Path], number: int, dim: int) -> Iterator[bytes]:
+    """The bytes of one npy file with the rows of several."""
+    yield array_header((number, dim), np.float32)
+    for path in paths:
+        with path.open("rb") as file:
+            file.seek(len(array_header((0, dim), np.float32)))
+            while piece := file.read(_PIECE):
+                yield piece
