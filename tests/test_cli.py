@@ -103,6 +103,15 @@ def test_neighbors(command, tmp_path, folder):
     check_results(png, "alexnet", options, ["features", "paths", *kinds, *rows, *shown])
 
 
+def test_neighbors_of_a_large_folder_are_found_without_its_pixels(
+    command, tmp_path, folder, monkeypatch
+):
+    monkeypatch.setattr("jaxviz.cli.folder_commands._IN_MEMORY", 0)
+    out = run_all(command, tmp_path / "near.png", "neighbors", folder, "--layer", "pool2")
+    assert "same kind by pool2, cosine" in out
+    assert "raw pixels" not in out
+
+
 def test_patches(command, tmp_path, folder):
     output = tmp_path / "patches"
     arguments = ("patches", folder, "--layer", "conv2", "--top", 2, "--channel", 5, "--channel", 9)

@@ -144,7 +144,7 @@ def nearest_pictures(
     if everything:
         in_rows.append(everything["raw_pixels"].indices[rows])
     numbers_shown = np.concatenate([rows, *map(np.ravel, in_rows)]).tolist()
-    if labels == "folders":
+    if isinstance(labels, str):
         labels = labels_of(features.paths)
     return NearestPictures(
         network.spec.title,
