@@ -197,13 +197,12 @@ def load_analyses(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, An
     if "analyses" not in record:
         raise InputError(f"{path}: holds no analyses; write it again with this version")
     analyses = []
-    for stored in record.pop("analyses"):
-        try:
+    try:
+        for stored in record.pop("analyses"):
             with jaxtyped("context"):  # sizes of the same name must agree
                 analyses.append(_decoded(stored["fields"], _KINDS[stored["kind"]], arrays))
-        except (KeyError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path}: not an analysis of this version ({reason})") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not an analysis of this version ({error})") from None
     return analyses, record
 
 

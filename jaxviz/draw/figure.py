@@ -28,7 +28,6 @@ def blank(width: float, height: float, title: str, style: Style) -> StyledFigure
 
     `height` includes one line for the title; if it needs more, the figure grows.
     """
-    style.checked()
     title = style.fold(title, width - 0.1, title=True)
     height += style.room(0.19) * title.count("\n")
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)

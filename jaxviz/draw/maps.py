@@ -139,7 +139,8 @@ def heatmap_rows(
         box = Rectangle((6, 6), cols, rows, facecolor="#808080", edgecolor="white", linewidth=1.5)
         left.add_patch(box)
         show(middle, _gray(one.pixels), "what hiding did")
-        middle.imshow(values, cmap=SIGNED, norm=norm, alpha=0.65, interpolation="nearest")
+        faint = np.full(values.shape, 0.65)  # a plain number counts twice in a PDF or SVG
+        middle.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
         brightest = max(float(values.max()), least_scale) or 1.0
         weight = 0.12 + 0.88 * np.clip(values / brightest, 0, 1)
         show(right, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
@@ -19,11 +20,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from .._checks import InputError
 from ..files import MARK, figure_ending, write_whole
-from .style import SCREEN
+from .style import SCREEN, printable
 
 _MAX_PIXELS = 2**27  # of one PNG: what Pillow and browsers still open
 # Letters stay letters: they can be searched and copied, and a viewer that lacks the font takes one
 # that is as wide.
+_VECTOR_DPI = 300
 _VECTORS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": MARK}
 _settings = threading.Lock()  # matplotlib's are global
 
@@ -31,8 +33,8 @@ _settings = threading.Lock()  # matplotlib's are global
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float | None = None) -> Path:
     """Write a figure, whole or not at all, as the name's ending says: .png, .pdf or .svg.
 
-    `dpi` is the number of pixels an inch, by default the figure's own, 110. Of a PDF and an SVG it
-    says how finely maps are painted; pictures keep their own pixels.
+    `dpi` is the number of pixels an inch, by default the figure's own, 110. In a PDF or an SVG it
+    is that of the pictures, by default 300; the letters have none.
 
     >>> import tempfile
     >>> from jaxviz import draw
@@ -101,24 +103,23 @@ def _check_size(figures: Sequence[Figure], dpi: float | None) -> None:
 
 
 def _pdf(figures: Sequence[Figure], dpi: float | None) -> bytes:
-    _check_size(figures[:1], dpi)
     buffer = io.BytesIO()
     with (
         _vector_settings(),
         PdfPages(buffer, metadata={"Creator": MARK, "CreationDate": None}) as pages,
     ):
         for figure in figures:
+            _check_size([figure], dpi)
             with canvas_of(figure):
-                pages.savefig(figure, dpi=dpi or "figure", facecolor="white")
+                pages.savefig(figure, dpi=dpi or _VECTOR_DPI, facecolor="white")
     return buffer.getvalue()
 
 
 def _svg(figure: Figure, dpi: float | None) -> bytes:
     _check_size([figure], dpi)
+    metadata = {"Creator": MARK, "Date": None}
     with _vector_settings():
-        return _saved(
-            figure, format="svg", dpi=dpi or "figure", metadata={"Creator": MARK, "Date": None}
-        )
+        return _saved(figure, format="svg", dpi=dpi or _VECTOR_DPI, metadata=metadata)
 
 
 def _saved(figure: Figure, **options: Any) -> bytes:
@@ -136,13 +137,20 @@ def _vector_settings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def canvas_of(figure: Figure) -> Iterator[FigureCanvasAgg]:
-    """Make a figure ready to draw, whatever the file names in its texts hold."""
+    """Make a figure ready to draw: plain texts in its font, and a layout that then stays."""
     style = getattr(figure, "style", SCREEN)
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # $ begins no formula
-        text.set_text(text.get_text().encode(errors="backslashreplace").decode())
+        text.set_text(printable(text.get_text()))
         if style.font:
             text.set_fontfamily(style.font)
+    canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for the letter
-        yield FigureCanvasAgg(figure)
+        engine = figure.get_layout_engine()
+        if engine is not None:  # run again, it would move everything a little
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+            for axes in figure.axes:  # the solver's last digits are not the same every time
+                axes.set_position(np.round(axes.get_position(original=True).bounds, 6).tolist())
+        yield canvas

@@ -1,5 +1,6 @@
 """The letters and the size of a figure: for a screen, a column of a paper, or a projector."""
 
+import re
 import textwrap
 import warnings
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from matplotlib.textpath import text_to_path
 
 from .._checks import InputError
 
+# What no XML may hold: control characters, and the bytes of file names that are not UTF-8.
+_ODD = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f\\ud800-\\udfff\\ufffe\\uffff]")
 _CAPTION_SIZE = 8  # points; room for text was measured with letters of this size
 
 
@@ -43,20 +46,25 @@ class Style(NamedTuple):
 
     def fold(self, text: str, inches: float, *, title: bool = False) -> str:
         """Break the lines of a text that are wider than so many inches."""
-        text = text.encode(errors="backslashreplace").decode()  # a name that is not UTF-8
+        self._check()
         size, weight = (1.25, "bold") if title else (1.0, "normal")
         font = FontProperties(family=self.font, size=size * self.font_size, weight=weight)
         lines: list[str] = []
-        for line in text.split("\n"):
+        for line in printable(text).split("\n"):
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Glyph .* missing")
                 width = text_to_path.get_text_width_height_descent(line, font, False)[0] / 72
-            most = len(line) if width <= inches else int(len(line) * inches / width)
-            lines += textwrap.wrap(line, max(most, 4)) or [""]
+            if width <= inches:
+                lines.append(line)
+                continue
+            most = max(int(len(line) * inches / width), 4)
+            folded = textwrap.wrap(line, most)
+            while most > 4 and len(narrower := textwrap.wrap(line, most - 1)) == len(folded):
+                most, folded = most - 1, narrower  # lines of like length
+            lines += folded
         return "\n".join(lines)
 
-    def checked(self) -> "Style":
-        """Return this style if it can be drawn, else refuse."""
+    def _check(self) -> None:
         for name, value in (("font_size", self.font_size), ("scale", self.scale)):
             if not 0 < value < 1000:
                 raise InputError(f"{name}: expected a number from 0 to 1000, got {value}")
@@ -64,7 +72,11 @@ class Style(NamedTuple):
             findfont(FontProperties(family=self.font), fallback_to_default=not self.font)
         except ValueError:
             raise InputError(f"font: this computer has none called {self.font!r}") from None
-        return self
 
 
 SCREEN = Style()
+
+
+def printable(text: str) -> str:
+    """A text with escapes in place of what cannot be drawn."""
+    return _ODD.sub(lambda odd: odd[0].encode("unicode_escape").decode(), text)
