@@ -109,6 +109,7 @@ def test_a_folder_and_a_name_give_the_path_back(parts):
 @pytest.mark.parametrize("source", [in_memory, on_disk])
 def test_an_analysis_is_drawn_again_from_its_file_alone(source, network, folder, tmp_path):
     found = made(network, source(folder))
+    found = found if source is in_memory else found[:1]  # the others do not differ
     shutil.rmtree(folder)
     for number, analysis in enumerate(found):
         path = analyses.save_analyses(tmp_path / f"{number}.npz", [analysis], {})
@@ -119,7 +120,11 @@ def test_an_analysis_is_drawn_again_from_its_file_alone(source, network, folder,
             for one in (analysis, again)
         )
         assert before == after
-        assert analysis._repr_png_() == before[0][1]
+
+
+def test_an_analysis_shows_itself_in_a_notebook(network, folder):
+    found = made(network, on_disk(folder))[1]
+    assert found._repr_png_() == draw.png(draw.figure_of(found))
 
 
 @pytest.mark.parametrize("source", [in_memory, on_disk])

@@ -43,17 +43,22 @@ def _features_of(
     model: "Network", folder: Path, layer: str | None, batch_size: int | None
 ) -> tuple["Features", "PictureSet"]:
     """The features of a folder, read or computed, and its pictures, in memory if they are few."""
+    import numpy as np
+
     from .. import sweep
+    from .._checks import known_layers
 
     preprocessing = model.spec.preprocessing
     if sweep.is_features(folder):
         features = sweep.load_features(folder)
         return features, sweep.FolderPictures(features.paths, preprocessing)
+    name = layer or model.spec.feature_layer
+    image = np.zeros((1, *preprocessing.input_shape), np.float32)
+    known_layers(model.apply, model.params, image, name)  # before the pictures are read
     pictures = sweep.open_pictures(folder, preprocessing)
     size = len(pictures.paths) * math.prod(pictures.image_shape)
     if isinstance(pictures, sweep.FolderPictures) and size <= _IN_MEMORY:
         pictures = read_pictures(model, pictures.paths)
-    name = layer or model.spec.feature_layer
     with counter(f"{name} features") as progress:
         features = sweep.features(
             model.apply, model.params, pictures, prepare=preprocessing.normalize, layer=name,
