@@ -14,7 +14,8 @@ import turns
 
 import jaxviz
 from jaxviz.cpu.policy import compiler_options
-from jaxviz.pictures.folders import find_pictures, load_pictures
+from jaxviz.pictures.folders import find_pictures
+from jaxviz.pictures.sets import load_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (

@@ -69,8 +69,7 @@ def main() -> None:
     )
     heatmap = draw.Heatmap(pixels, result.heatmap[0], "how much warm color?", (16, 16))
     below = draw.heatmap_rows([heatmap], unit="drop of the mean activation")
-    Path(output).write_bytes(draw.stacked_png([above, below]))
-    print(output)
+    print(draw.save_figures([above, below], output))
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+from . import analyses as analyses
 from . import draw as draw
 from . import sweep as sweep
 from ._checks import InputError as InputError

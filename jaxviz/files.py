@@ -1,7 +1,8 @@
 """Files appear whole or not at all, and never over something that is not ours.
 
-Ours is what carries our mark: a `Software` text in a PNG, a `jaxviz` entry in the metadata of a
-safetensors file or among the arrays of an npz, a manifest in a folder.
+Ours is what carries our mark: the software that made a PNG, the creator of a PDF or an SVG, a
+`jaxviz` entry in the metadata of a safetensors file or among the arrays of an npz, a manifest in a
+folder.
 """
 
 import contextlib
@@ -9,9 +10,11 @@ import errno
 import io
 import json
 import os
+import re
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,10 @@ from ._checks import InputError
 
 MARK = "jaxviz"
 MANIFEST = "jaxviz.json"
+_DAMAGE = (  # what NumPy raises on a file that is no npz, or a broken one
+    OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError,
+    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _LOCK = f".lock-{{process}}-of-{{processes}}-{MANIFEST}"
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -131,20 +138,58 @@ def claim_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def figure_ending(path: str | os.PathLike[str]) -> str:
+    """The ending of a figure's name, in lower case; others than PNG, PDF and SVG are refused."""
+    ending = Path(path).suffix.lower()
+    if ending not in (".png", ".pdf", ".svg"):
+        raise InputError(f"output: expected a name that ends in .png, .pdf or .svg, got {path}")
+    return ending
+
+
 def is_ours(path: Path) -> bool:
     """Whether a file carries our mark."""
+    carries = {
+        ".npz": _npz_is_ours, ".safetensors": _safetensors_is_ours, ".pdf": _pdf_is_ours,
+        ".svg": _svg_is_ours,
+    }.get(path.suffix.lower(), _picture_is_ours)  # fmt: skip
     try:
-        if path.suffix == ".npz":
-            return "jaxviz.npy" in zipfile.ZipFile(path).namelist()
-        if path.suffix == ".safetensors":
-            with safe_open(path, "numpy") as file:
-                return MARK in (file.metadata() or {})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a foreign picture may be huge or odd
-            with Image.open(path) as image:
-                return str(image.info.get("Software", "")).startswith(MARK)
+        return carries(path)
     except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError, SafetensorError):
         return False
+
+
+def _npz_is_ours(path: Path) -> bool:
+    with zipfile.ZipFile(path) as file:
+        return f"{MARK}.npy" in file.namelist()
+
+
+def _safetensors_is_ours(path: Path) -> bool:
+    with safe_open(path, "numpy") as file:
+        return MARK in (file.metadata() or {})
+
+
+def _picture_is_ours(path: Path) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a foreign picture may be huge or odd
+        with Image.open(path) as image:
+            return str(image.info.get("Software", "")).startswith(MARK)
+
+
+def _pdf_is_ours(path: Path) -> bool:
+    """Whether the document's own information names us; a paper may hold that of our figures too."""
+    data = path.read_bytes()
+    trailer = re.search(rb"/Info (\d+) 0 R\s*>>\s*startxref\s+\d+\s+%%EOF\s*\Z", data[-1024:])
+    if not data.startswith(b"%PDF-") or not trailer or data.count(b"startxref") != 1:
+        return False
+    creator = rb"\n%s 0 obj\n<<[^>]*/Creator \(%s\)" % (trailer[1], MARK.encode())
+    return bool(re.search(creator, data))
+
+
+def _svg_is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        head, _, rest = file.read(4096).partition(b"<metadata>")
+    creator = rb"<dc:creator>\s*<cc:Agent>\s*<dc:title>%s</dc:title>" % MARK.encode()
+    return bool(re.search(creator, rest)) and head.startswith(b"<?xml") and head.count(b"<svg") == 1
 
 
 def claim_folder(path: str | os.PathLike[str]) -> Path:
@@ -210,7 +255,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return arrays, json.loads(str(arrays.pop(MARK)))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        return arrays, dict(json.loads(str(arrays.pop(MARK))))
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not an npz that jaxviz wrote ({reason})") from None

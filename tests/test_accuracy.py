@@ -8,8 +8,7 @@ import pytest
 from conftest import ROOT
 
 import jaxviz
-from jaxviz.pictures.folders import load_pictures
-from jaxviz.report.folders import picture_features, raw_pixels
+from jaxviz.pictures.sets import load_pictures
 
 SAMPLE = ROOT.parent / "shared" / "imagenet_sample"  # 250 labeled pictures, one a class
 
@@ -34,6 +33,14 @@ def read(sample, network):
     return loaded.pixels
 
 
+def features_of(network, pixels, layer):
+    pictures = jaxviz.sweep.ArrayPictures(pixels)
+    return jaxviz.sweep.features(
+        network.apply, network.params, pictures, layer=layer, batch_size=16,
+        prepare=network.spec.preprocessing.normalize,
+    ).vectors  # fmt: skip
+
+
 def probabilities(network, picture):
     layer = network.spec.logits
     images = network.preprocess([picture])
@@ -43,7 +50,7 @@ def probabilities(network, picture):
 
 def test_squeezenet_names_a_labeled_sample_as_well_as_published(sample, squeezenet):
     pixels, classes = read(sample, squeezenet), sample[1]
-    logits = picture_features(squeezenet, pixels, "pool10", batch_size=16)
+    logits = features_of(squeezenet, pixels, "pool10")
     best = np.argsort(-logits, axis=1)[:, :5] == classes[:, None]
     assert len(classes) >= 250
     assert best[:, 0].mean() >= 0.65
@@ -58,8 +65,8 @@ def share_of_same_kind(vectors, classes, ranges, metric):
 
 def test_features_find_dogs_and_birds_where_raw_pixels_do_not(sample, alexnet):
     pixels, classes = read(sample, alexnet), sample[1]
-    features = picture_features(alexnet, pixels, "pool5", batch_size=16)
-    naive = raw_pixels(pixels)
+    features = features_of(alexnet, pixels, "pool5")
+    naive = pixels.reshape(len(pixels), -1) / np.float32(255)
     for ranges, least in ((DOGS, 0.55), (BIRDS, 0.5)):  # measured: 0.67 and 0.62
         by_features = share_of_same_kind(features, classes, ranges, "cosine")
         by_pixels = share_of_same_kind(naive, classes, ranges, "euclidean")

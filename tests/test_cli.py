@@ -98,7 +98,18 @@ def test_neighbors(command, tmp_path, folder):
     kinds = [f"{m}.{f}" for m in ("cosine", "euclidean", "raw_pixels") for f in ("distances",)]
     kinds += [name.replace("distances", "indices") for name in kinds]
     options = {"layer": "pool2", "top": 2}
-    check_results(png, "alexnet", options, ["features", "paths", *kinds])
+    shown = [f"shown.{field}" for field in ("numbers", "pixels", "placements", "sha256")]
+    rows = ["queries", "indices", "distances", "labels"]
+    check_results(png, "alexnet", options, ["features", "paths", *kinds, *rows, *shown])
+
+
+def test_neighbors_of_a_large_folder_are_found_without_its_pixels(
+    command, tmp_path, folder, monkeypatch
+):
+    monkeypatch.setattr("jaxviz.cli.folder_commands._IN_MEMORY", 0)
+    out = run_all(command, tmp_path / "near.png", "neighbors", folder, "--layer", "pool2")
+    assert "same kind by pool2, cosine" in out
+    assert "raw pixels" not in out
 
 
 def test_patches(command, tmp_path, folder):
@@ -106,8 +117,9 @@ def test_patches(command, tmp_path, folder):
     arguments = ("patches", folder, "--layer", "conv2", "--top", 2, "--channel", 5, "--channel", 9)
     code, _, err = command(*arguments, "--output", output, "--save-arrays")
     assert (code, err) == (0, "")
-    fields = ["values", "images", "rows", "cols"]
-    check_results(output / "conv2.png", "alexnet", {}, [f"conv2.{field}" for field in fields])
+    arrays = [f"conv2.{field}" for field in ("values", "images", "rows", "cols")]
+    arrays += [f"shown.{field}" for field in ("numbers", "pixels", "placements", "sha256")]
+    check_results(output / "conv2.png", "alexnet", {}, [*arrays, "paths", "channels"])
     manifest = json.loads((output / "jaxviz.json").read_text("utf-8"))
     assert manifest["provenance"]["sha256"] == shipped_file("alexnet")[1]
     assert [(p["channel"], p["rank"]) for p in manifest["patches"]] == [

@@ -68,9 +68,7 @@ def test_techniques_do_not_import_each_other():
 
 def test_matplotlib_is_known_to_draw_alone():
     knowing = [(name, path.name) for name, path in rooms() if "matplotlib" in imported(path)[1]]
-    assert {name for name, _ in knowing} <= {"draw", "report"}
-    for_a_type = {"exhibit.py", "patch_pages.py"}  # of a figure
-    assert {file for name, file in knowing if name == "report"} <= for_a_type
+    assert {name for name, _ in knowing} == {"draw"}
 
 
 def test_options_are_keyword_only_and_docstrings_have_examples():

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 from unittest import mock
@@ -113,6 +114,20 @@ def test_a_packed_folder_draws_the_same_page(command, photographs):
     assert (code, "pictures: 6" in said, "broken.jpg" in errors) == (0, True, True)
 
 
+def test_pages_are_drawn_again_from_their_arrays_alone(drawn, command):
+    folder, _ = drawn
+    shutil.copy(folder / f"{STEM}.npz", "again.npz")
+    code, said, errors = command("draw", "again.npz")
+    assert (code, errors) == (0, "")
+    for kind in ("", "-context"):
+        for number in ("01", "02"):
+            page, again = folder / f"{STEM}{kind}-{number}.png", Path(f"again{kind}-{number}.png")
+            assert again.read_bytes() == page.read_bytes()
+            assert str(again) in said
+    assert command("draw", "again.npz", "-o", "all.pdf")[0] == 0
+    assert sorted(path.name for path in Path().glob("all*")) == ["all.pdf"]
+
+
 def test_another_option_is_refused_in_one_line_until_restart(command, photographs):
     command("patches", photographs, *PATCHES, "-o", "out")
     before = Path("out/jaxviz.json").read_bytes()
@@ -138,6 +153,10 @@ def test_features_are_searched_and_mapped(command, photographs):
     code, said, _ = command("map", "made", "--save-arrays", "--pictures", 4)
     assert code == 0
     assert np.load("map.npz")["points"].shape == (6, 2)
+    assert "cat/" in " ".join(np.load("map.npz")["paths"])
+    for name in ("neighbors", "map"):
+        assert command("draw", f"{name}.npz", "-o", "again.png")[0] == 0
+        assert Path("again.png").read_bytes() == Path(f"{name}.png").read_bytes()
 
 
 @pytest.mark.parametrize(

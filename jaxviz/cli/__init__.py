@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from . import many, weights
-from .many import neighbors, tour
-from .single import activations, filters, occlude
+from . import folder_commands, weights
+from .drawing import draw
+from .folder_commands import neighbors, tour
+from .picture_commands import activations, filters, occlude
 from .startup import prepare
-from .sweeps import features, pack, patches
+from .sweep_commands import features, pack, patches
 
 app = typer.Typer(
     name="jaxviz",
@@ -19,15 +20,16 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="See what a convolutional network has learned.\n\n"
     "Start with **jaxviz tour**, which shows all six techniques on one page; the other commands "
-    "show one technique each, on your own pictures. Each writes a PNG (`--output`) and, with "
-    "`--save-arrays`, the raw numbers beside it as an npz.\n\n"
+    "show one technique each, on your own pictures. Each writes a figure (`--output`: PNG, PDF or "
+    "SVG) and, with `--save-arrays`, the raw numbers beside it as an npz, which **jaxviz draw** "
+    "draws again.\n\n"
     "Compiled programs are kept in your cache folder, or in the one that JAXVIZ_CACHE names, so "
     "that the next command starts faster; JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
 )
 app.add_typer(weights.app, name="weights")
-for command in (tour, filters, activations, occlude, neighbors, patches, features, pack):
+for command in (tour, filters, activations, occlude, neighbors, patches, features, pack, draw):
     app.command()(command)
-app.command()(many.map)
+app.command()(folder_commands.map)
 
 
 _INTERRUPTED = 130  # the code that typer returns for KeyboardInterrupt

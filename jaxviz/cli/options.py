@@ -8,17 +8,10 @@ import typer
 USUAL, CLASSIFIER = "alexnet", "squeezenet"  # the networks of commands that are told none
 
 PictureFile = Annotated[Path, typer.Argument(help="A photograph.", show_default=False)]
-Folder = Annotated[
-    Path,
-    typer.Argument(
-        help="A folder of pictures; the name of a sub-folder is the label of what is in it.",
-        show_default=False,
-    ),
-]
 PictureSetFolder = Annotated[
     Path,
     typer.Argument(
-        help="A folder of pictures, or one that `jaxviz pack` wrote.", show_default=False
+        help="A folder of pictures, or the OUTPUT of `jaxviz pack`.", show_default=False
     ),
 ]
 _NETWORKS = (
@@ -57,10 +50,22 @@ Channels = Annotated[
 BatchSize = Annotated[
     int, typer.Option("--batch-size", min=1, help="Pictures (or variants) evaluated at a time.")
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="The figure to write: .png, .pdf or .svg."),
+]
+Dpi = Annotated[
+    float | None,
+    typer.Option("--dpi", min=1, help="Pixels an inch of the figure.", show_default="110"),
+]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")]
 SaveArrays = Annotated[
-    bool, typer.Option("--save-arrays", help="Write the raw numbers too, as an npz beside it.")
+    bool,
+    typer.Option(
+        "--save-arrays",
+        help="Write an npz beside the figure, with its numbers and pictures; `jaxviz draw` reads "
+        "it.",
+    ),
 ]
 SweepBatchSize = Annotated[
     int | None,
@@ -75,24 +80,32 @@ SaveEvery = Annotated[
     int, typer.Option("--save-every", min=1, help="Save the state after this many batches.")
 ]
 Restart = Annotated[
-    bool, typer.Option("--restart", help="Begin anew, whatever was begun in OUTPUT.")
+    bool,
+    typer.Option(
+        "--restart", help="Discard the unfinished or finished work in OUTPUT and start over."
+    ),
 ]
 Coordinator = Annotated[
     str | None,
     typer.Option(
         "--coordinator",
-        help="HOST:PORT of process 0, to run in several processes that share OUTPUT.",
+        help="HOST:PORT of process 0, to run several processes that share OUTPUT.",
         show_default=False,
     ),
 ]
 NumProcesses = Annotated[
     int | None,
-    typer.Option("--num-processes", min=1, help="How many processes.", show_default=False),
+    typer.Option("--num-processes", min=1, help="The number of processes.", show_default=False),
 ]
 ProcessId = Annotated[
-    int | None, typer.Option("--process-id", min=0, help="Which one this is.", show_default=False)
+    int | None,
+    typer.Option(
+        "--process-id", min=0, help="The number of this process, from 0.", show_default=False
+    ),
 ]
 Cluster = Annotated[
     bool,
-    typer.Option("--cluster", help="Take all that from Slurm, Open MPI, Kubernetes or a TPU pod."),
+    typer.Option(
+        "--cluster", help="Get these three from Slurm, Open MPI, Kubernetes or a TPU pod."
+    ),
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .steps import byte_counter
+from .progress import byte_counter
 
 if TYPE_CHECKING:
     from ..networks.sources import Official

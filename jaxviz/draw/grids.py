@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .figure import TEXT, blank, canvas_of, show
+from .figure import blank, show
+from .saving import canvas_of
+from .style import SCREEN, Style
 
 
 class Tile(NamedTuple):
@@ -26,13 +28,24 @@ class Row(NamedTuple):
 
 
 def tile_grid(
-    tiles: Sequence[Tile], *, columns: int, title: str = "", tile_size: float = 0.8
+    tiles: Sequence[Tile],
+    *,
+    columns: int,
+    title: str = "",
+    tile_size: float = 0.8,
+    style: Style = SCREEN,
 ) -> Figure:
-    """A grid of pictures, row by row; gray ones hold values from 0 to 1."""
+    """A grid of pictures, row by row; gray ones hold values from 0 to 1.
+
+    >>> figure = tile_grid([Tile(np.eye(3), "eye"), Tile(np.ones((3, 3)))], columns=2)
+    >>> len(figure.axes)
+    2
+    """
     rows = -(-len(tiles) // columns)
     captioned = any(tile.caption for tile in tiles)
-    size = tile_size + (0.18 if captioned else 0)
-    figure = blank(columns * tile_size + 0.2, rows * size + 0.4, title)
+    side = tile_size * style.scale
+    size = side + (style.room(0.18) if captioned else 0)
+    figure = blank(columns * side + 0.2, rows * size + style.room(0.4), title, style)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -42,25 +55,40 @@ def tile_grid(
 
 
 def montage(
-    rows: Sequence[Row], *, title: str = "", tile_size: float = 1.15, separate_first: bool = False
+    rows: Sequence[Row],
+    *,
+    title: str = "",
+    tile_size: float = 1.15,
+    separate_first: bool = False,
+    style: Style = SCREEN,
 ) -> Figure:
     """Rows of pictures, each with its title on the left; missing tiles stay empty.
 
     `separate_first` sets the first tile of each row apart, as a query is from its answers.
+
+    >>> figure = montage([Row("two", [Tile(np.eye(3)), Tile(np.ones((3, 3)))])])
+    >>> len(figure.axes)  # the title has axes of its own
+    3
     """
+    side = tile_size * style.scale
+    rows = [
+        Row(row.title, [t._replace(caption=style.fold(t.caption, side)) for t in row.tiles])
+        for row in rows
+    ]
     columns = max(len(row.tiles) for row in rows)
     lines = max((t.caption.count("\n") + 1 if t.caption else 0) for r in rows for t in r.tiles)
-    label = 0.085 * max(len(line) for row in rows for line in row.title.split("\n")) + 0.1
-    size = tile_size + 0.15 * lines
-    height = len(rows) * size + (0.4 if title else 0.1)
-    figure = blank(columns * tile_size + label, height, title)
-    ratios = [label, *[tile_size] * columns]
+    letters = max(len(line) for row in rows for line in row.title.split("\n"))
+    label = style.room(0.085 * letters) + 0.1
+    size = side + style.room(0.15 * lines)
+    height = len(rows) * size + (style.room(0.4) if title else 0.1)
+    figure = blank(columns * side + label, height, title, style)
+    ratios = [label, *[side] * columns]
     grid = figure.subplots(
         len(rows), columns + 1, squeeze=False, gridspec_kw={"width_ratios": ratios}
     )
     for row, (left, *places) in zip(rows, grid, strict=True):
         left.set_axis_off()
-        left.text(0.95, 0.5, row.title, ha="right", va="center", **TEXT)
+        left.text(0.95, 0.5, row.title, ha="right", va="center", **style.text)
         for axes in places:
             axes.set_axis_off()
         for axes, tile in zip(places, row.tiles, strict=False):
@@ -84,10 +112,24 @@ def _rule_after(figure: Figure, grid: Any) -> None:
     figure.add_artist(line)
 
 
-def slice_grid(slices: Any, *, filters: Sequence[int], channels: int, title: str = "") -> Figure:
-    """Middle-layer filters: a row for each filter, its first `channels` inputs in gray."""
+def slice_grid(
+    slices: Any,
+    *,
+    filters: Sequence[int],
+    channels: int,
+    title: str = "",
+    style: Style = SCREEN,
+) -> Figure:
+    """Middle-layer filters: a row for each filter, its first `channels` inputs in gray.
+
+    `slices` is (filters, channels, height, width), as `jaxviz.filter_slices` returns it.
+
+    >>> figure = slice_grid(np.zeros((4, 8, 3, 3)), filters=[0, 2], channels=5)
+    >>> len(figure.axes)
+    12
+    """
     rows = [
         Row(f"filter {index}", [Tile(tile) for tile in np.asarray(slices[index])[:channels]])
         for index in filters
     ]
-    return montage(rows, title=title, tile_size=0.45)
+    return montage(rows, title=title, tile_size=0.45, style=style)

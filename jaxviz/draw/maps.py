@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .._typing import Array
-from .figure import TEXT, blank, show
+from .figure import StyledFigure, blank, show
+from .style import SCREEN, Style
 
 SIGNED = "PuOr_r"
 SEQUENTIAL = LinearSegmentedColormap.from_list("orange", ["#8c8c8c", "#f5a04c", "#ff7a00"])
@@ -37,17 +38,28 @@ def overlays(
     columns: int,
     title: str = "",
     unit: str = "activation",
+    style: Style = SCREEN,
 ) -> Figure:
     """Pictures in gray, each under its map, more orange where the map is larger.
 
     `maps` holds (height, width) arrays, or None for a picture to show as it is; `extents` says
     where each lies on its picture, as (left, right, bottom, top) in pixels. All maps share one
     scale, from zero to the largest.
+
+    >>> picture, one = np.zeros((4, 4, 3), np.uint8), np.eye(2)
+    >>> extent = (-0.5, 3.5, 3.5, -0.5)
+    >>> figure = overlays([picture], [one], ["eye"], [extent], columns=1)
+    >>> len(figure.axes)  # the color bar has axes of its own
+    2
     """
     largest = max((float(np.max(one)) for one in maps if one is not None), default=0)
     norm = Normalize(0, largest or 1.0)
     rows = -(-len(maps) // columns)
-    figure = blank(columns * 1.6 + 0.8, rows * 1.8 + 0.4, title)
+    side = 1.6 * style.scale
+    captions = [style.fold(caption, side) for caption in captions]
+    line = 0.05 + 0.15 * max(caption.count("\n") + 1 for caption in captions)
+    height = rows * (side + style.room(line)) + style.room(0.4)
+    figure = blank(columns * side + style.room(0.8), height, title, style)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -65,7 +77,7 @@ def overlays(
         )  # fmt: skip
         height, width = pixels.shape[:2]
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    _color_bar(figure, grid, SEQUENTIAL, norm, unit)
+    _color_bar(figure, grid, SEQUENTIAL, norm, unit, rows * side)
     return figure
 
 
@@ -75,11 +87,13 @@ def _gray(pixels: Any) -> Any:
     return 0.15 + 0.7 * luminance
 
 
-def _color_bar(figure: Figure, axes: Any, cmap: str | Colormap, norm: Normalize, unit: str) -> None:
-    places = list(np.ravel(axes))
+def _color_bar(
+    figure: StyledFigure, axes: Any, cmap: str | Colormap, norm: Normalize, unit: str, height: float
+) -> None:
+    places, style = list(np.ravel(axes)), figure.style
     bar = figure.colorbar(ScalarMappable(norm, cmap), ax=places, shrink=0.85, pad=0.02, aspect=30)
-    bar.set_label(unit, **TEXT)
-    bar.ax.tick_params(labelsize=7, colors="#333333")
+    bar.set_label(style.fold(unit, height), **style.text)
+    bar.ax.tick_params(labelsize=0.875 * style.font_size, colors=style.text["color"])
     bar.outline.set_visible(False)
 
 
@@ -93,27 +107,42 @@ class Heatmap(NamedTuple):
 
 
 def heatmap_rows(
-    maps: Sequence[Heatmap], *, unit: str, title: str = "", least_scale: float = 0
+    maps: Sequence[Heatmap],
+    *,
+    unit: str,
+    title: str = "",
+    least_scale: float = 0,
+    style: Style = SCREEN,
 ) -> Figure:
     """For each picture: itself with the window drawn in, the heatmap on it, and what mattered.
 
     The scale of each row is its own and symmetric about zero, but reaches at least to
     `least_scale`, so that what is next to nothing looks so; its color bar is in score units.
+
+    >>> picture, one = np.zeros((4, 4, 3), np.uint8), np.eye(4)
+    >>> figure = heatmap_rows([Heatmap(picture, one, "eye", (2, 2))], unit="drop of the score")
+    >>> len(figure.axes)
+    4
     """
-    figure = blank(7.6, len(maps) * 2.35 + 0.4, title)
+    side = 2.2 * style.scale
+    captions = [style.fold(one.caption, side) for one in maps]
+    line = 0.15 * max(caption.count("\n") + 1 for caption in captions)
+    height = len(maps) * (side + style.room(line)) + style.room(0.4)
+    figure = blank(3 * side + style.room(1.0), height, title, style)
     grid = figure.subplots(len(maps), 3, squeeze=False)
-    for (left, middle, right), one in zip(grid, maps, strict=True):
+    for (left, middle, right), one, caption in zip(grid, maps, captions, strict=True):
         values = np.asarray(one.heatmap, np.float64)
         limit = max(float(np.abs(values).max()), least_scale) or 1.0
         norm = TwoSlopeNorm(0, -limit, limit)
-        show(left, one.pixels, one.caption)
+        show(left, one.pixels, caption)
         rows, cols = one.window
         box = Rectangle((6, 6), cols, rows, facecolor="#808080", edgecolor="white", linewidth=1.5)
         left.add_patch(box)
         show(middle, _gray(one.pixels), "what hiding did")
-        middle.imshow(values, cmap=SIGNED, norm=norm, alpha=0.65, interpolation="nearest")
+        faint = np.full(values.shape, 0.65)  # a plain number counts twice in a PDF or SVG
+        middle.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
         brightest = max(float(values.max()), least_scale) or 1.0
         weight = 0.12 + 0.88 * np.clip(values / brightest, 0, 1)
         show(right, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
-        _color_bar(figure, [left, middle, right], SIGNED, norm, unit)
+        _color_bar(figure, [left, middle, right], SIGNED, norm, unit, side)
     return figure

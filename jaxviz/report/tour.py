@@ -3,21 +3,23 @@
 import base64
 import datetime
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 from PIL import Image
 
-from .. import draw
+from .. import analyses, draw, sweep
+from ..analyses import Analysis, Picture, provenance
+from ..analyses.collection import labels_of
 from ..files import claim_folder, write_manifest, write_whole
 from ..networks.registry import Network
 from ..pictures.folders import Skipped, find_pictures
-from ..pictures.sets import ArrayPictures, load_pictures
-from . import folders, single
-from .exhibit import Exhibit, Picture, provenance
-from .folders import Track, untracked
+from ..pictures.sets import ArrayPictures, PictureSet, load_pictures
+from ..sweep import Features
+
+Track = Callable[[Iterable[Any], int, str], Iterator[Any]]
 
 _FEATURED = ("astronaut", "chelsea", "coffee", "kingfisher", "china", "macaw")
 _ENOUGH = 12  # with fewer pictures than this the examples join them where many are compared
@@ -79,7 +81,7 @@ def write_tour(
     target: str | None = None,
     top: int = 6,
     batch_size: int = 16,
-    track: Track = untracked,
+    track: Track | None = None,
 ) -> tuple[Path, list[Skipped]]:
     """Write `folder`/index.html and its manifest; return the page and what was skipped.
 
@@ -94,23 +96,22 @@ def write_tour(
         joined = own.paths + [p for p in example_pictures() if p not in own.paths]
         many = load_pictures(joined, network.spec.preprocessing)
     # Pictures given in one folder have no labels, and none to share with the examples.
-    labels = folders.labels_of(many) if folders.labels_of(own) else None
-    leads = [Picture(path.stem, pixels) for path, pixels in zip(own.paths, own.pixels, strict=True)]
-    seen = load_pictures(own.paths[: len(_FEATURED)], classifier.spec.preprocessing)
-    named = [Picture(p.stem, pixels) for p, pixels in zip(seen.paths, seen.pixels, strict=True)]
+    labels = labels_of(many.paths) if labels_of(own.paths) else None
+    (lead,) = analyses.read_pictures(network, own.paths[:1])
+    named = analyses.read_pictures(classifier, own.paths[: len(_FEATURED)])
 
-    steps = [
+    steps: list[tuple[str, Callable[[], Iterable[Analysis]]]] = [
         ("pictures", lambda: []),
-        ("first", lambda: [single.filters(network, network.spec.first_layer, top=10**6)]),
-        ("middle", lambda: [single.filters(network, network.spec.middle_layer, top=8)]),
+        ("first", lambda: [analyses.filters(network, network.spec.first_layer, top=10**6)]),
+        ("middle", lambda: [analyses.filters(network, network.spec.middle_layer, top=8)]),
         ("neighbors", lambda: [_neighbors(network, many, labels, top, batch_size)]),
-        ("activations", lambda: _activations(network, leads, many, batch_size)),
+        ("activations", lambda: _activations(network, lead, many, batch_size)),
         ("patches", lambda: _patches(network, many, top, batch_size)),
         ("occlusion", lambda: [_occlusion(classifier, named, target)]),
     ]
     sections = []
     cards: list[Card] = []
-    for key, make in track(steps, len(steps), "tour"):
+    for key, make in track(steps, len(steps), "tour") if track else steps:
         if key == "pictures":
             cards = [_card(classifier, picture) for picture in named]
             continue
@@ -150,51 +151,62 @@ def _data_address(data: bytes, kind: str) -> str:
 def _card(classifier: Network, picture: Picture) -> Card:
     buffer = io.BytesIO()
     Image.fromarray(picture.pixels).save(buffer, "JPEG", quality=88)
-    classes = single.top_classes(classifier, picture.pixels)
+    classes = analyses.top_classes(classifier, picture.pixels)
     lines = [Class(classifier.label(index), value) for index, value in classes]
     return Card(picture.name, _data_address(buffer.getvalue(), "jpeg"), lines)
 
 
-def _plate(exhibit: Exhibit) -> Plate:
-    return Plate(_data_address(draw.png(exhibit.figure), "png"), exhibit.alt, exhibit.facts)
+def _plate(found: Analysis) -> Plate:
+    picture = draw.png(draw.figure_of(found))
+    return Plate(_data_address(picture, "png"), found.alt, found.facts)
+
+
+def _features(network: Network, pictures: PictureSet, layer: str, batch_size: int) -> Features:
+    return sweep.features(
+        network.apply, network.params, pictures, prepare=network.spec.preprocessing.normalize,
+        layer=layer, batch_size=min(batch_size, len(pictures.paths)),
+    )  # fmt: skip
 
 
 def _neighbors(
     network: Network, many: ArrayPictures, labels: list[str] | None, top: int, batch_size: int
-) -> Exhibit:
-    layer = network.spec.feature_layer
+) -> Analysis:
+    features = _features(network, many, network.spec.feature_layer, batch_size)
     queries = range(min(4, len(many.paths)))
-    return folders.neighbors(
-        network, many, layer, top=top, queries=queries, labels=labels, batch_size=batch_size
+    return analyses.nearest_pictures(
+        network, features, many, queries=queries, top=top, labels=labels
     )
 
 
 def _activations(
-    network: Network, leads: Sequence[Picture], many: ArrayPictures, batch_size: int
-) -> list[Exhibit]:
+    network: Network, lead: Picture, many: ArrayPictures, batch_size: int
+) -> list[Analysis]:
     """Two layers on the first picture; then its strongest channel on the pictures it likes best."""
     deep = network.spec.deep_layers[-1]
     layers = (network.spec.first_layer, deep)
-    first = [single.activations(network, leads[0], layer, top=9) for layer in layers]
-    channel = int(first[1].arrays[f"{deep}.maps"].max(axis=(0, 1)).argmax())
-    return [*first, folders.one_channel(network, many, deep, channel, batch_size=batch_size)]
+    first = [analyses.activations(network, lead, layer, top=9) for layer in layers]
+    channel = int(first[1].maps.max(axis=(0, 1)).argmax())
+    features = _features(network, many, deep, batch_size)
+    return [*first, analyses.channel_pictures(network, features, many, channel=channel)]
 
 
-def _patches(network: Network, many: ArrayPictures, top: int, batch_size: int) -> list[Exhibit]:
-    exhibits, _ = folders.patches(
-        network, many, network.spec.deep_layers, top=top, rows=7, batch_size=batch_size
-    )
-    return exhibits
+def _patches(
+    network: Network, many: ArrayPictures, top: int, batch_size: int
+) -> Iterator[Analysis]:
+    number = len(many.paths)
+    layers = network.spec.deep_layers
+    swept = sweep.top_patches(
+        network.apply, network.params, many, prepare=network.spec.preprocessing.normalize,
+        layers=layers, k=min(top, number), batch_size=min(batch_size, number),
+    )  # fmt: skip
+    for layer in layers:
+        yield from analyses.patch_pages(network, swept, many, layer=layer, rows=7)
 
 
-def _occlusion(classifier: Network, named: Sequence[Picture], target: str | None) -> Exhibit:
+def _occlusion(classifier: Network, named: Sequence[Picture], target: str | None) -> Analysis:
     """The pictures of which the classifier is surest, and what mattered for its answer."""
-    best = [single.top_classes(classifier, picture.pixels, k=1)[0][1] for picture in named]
+    best = [analyses.top_classes(classifier, picture.pixels, k=1)[0][1] for picture in named]
     surest = sorted(range(len(named)), key=lambda i: -best[i])[:_EXPLAINED]
-    return single.occlusion(
-        classifier,
-        [named[i] for i in surest],
-        targets=[target] * len(surest),
-        window=_WINDOW,
-        stride=_STRIDE,
+    return analyses.occlusion(
+        classifier, [named[i] for i in surest], targets=target, window=_WINDOW, stride=_STRIDE
     )

@@ -1,14 +1,17 @@
-"""Commands that run over picture sets of any size; started again, they go on where they were."""
+"""Commands for picture sets of any size: patches, features, pack. Run again, they continue."""
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from .loading import load_network, report_skipped
 from .options import (
     USUAL,
     Cluster,
     Coordinator,
+    Dpi,
     Layer,
     Layers,
     NetworkName,
@@ -22,7 +25,8 @@ from .options import (
     SweepBatchSize,
     Weights,
 )
-from .steps import counter, load_network, report_skipped, say
+from .output import say
+from .progress import counter
 
 
 def patches(
@@ -43,16 +47,18 @@ def patches(
     rows: Annotated[int, typer.Option("--rows", min=1, help="Channels on a page.")] = 12,
     context: Annotated[
         bool,
-        typer.Option("--context", help="Draw also the whole pictures, dark outside the patch."),
+        typer.Option("--context", help="Also draw the whole pictures, dark outside the patch."),
     ] = False,
     smallest: Annotated[
-        bool, typer.Option("--smallest", help="Look for the smallest activations.")
+        bool,
+        typer.Option("--smallest", help="Find the smallest activations instead of the largest."),
     ] = False,
     all_positions: Annotated[
-        bool, typer.Option("--all-positions", help="Take any number of patches from a picture.")
+        bool, typer.Option("--all-positions", help="Allow several patches from one picture.")
     ] = False,
     batch_size: SweepBatchSize = None,
     output: OutputFolder = Path("patches"),
+    dpi: Dpi = None,
     save_arrays: SaveArrays = False,
     save_every: SaveEvery = 100,
     restart: Restart = False,
@@ -61,18 +67,17 @@ def patches(
     process_id: ProcessId = None,
     cluster: Cluster = False,
 ) -> None:
-    """What excites a channel most? A row of patches for each, out of all pictures of a folder.
+    """Find the patches that excite each channel most, in all pictures of a folder.
 
-    OUTPUT gets a PNG for each layer and `jaxviz.json`, which lists every patch with its picture,
-    its place and its box in the original picture's pixels (top, left, bottom, right). The state is
-    saved there on the way: after an interruption, the same command goes on.
+    OUTPUT gets a PNG for each layer (with a number if there are several pages) and `jaxviz.json`,
+    which lists every patch with its picture, its unit, and its box in the pixels of the original
+    picture (top, left, bottom, right). If the command is interrupted, run it again to continue.
     """
     from .. import devices, sweep
     from .._checks import channels
-    from ..draw import save_figure
-    from ..files import write_arrays, write_manifest
-    from ..report.exhibit import provenance
-    from ..report.patch_pages import Seen, chosen_channels, patch_pages
+    from ..analyses import patch_pages, provenance, save_analyses
+    from ..draw import pages_of, save_figure
+    from ..files import write_manifest
 
     part = sweep.join(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
@@ -97,36 +102,28 @@ def patches(
     if part.process > 0:
         return
     report_skipped(swept.skipped)
-    print(f"pictures: {len(pictures.paths) - len(swept.skipped)}")
-
-    records: list[dict[str, Any]] = []
     options = {
         "folder": str(folder), "layer": layers, "top": top, "smallest": smallest,
         "all_positions": all_positions, "batch_size": batch_size,
     }  # fmt: skip
     record = provenance(model, options)
+    read_pages = functools.partial(
+        patch_pages, model, swept, pictures, channels=channel or (), rows=rows,
+        every_channel=all_channels, largest=not smallest, one_each=not all_positions,
+        context=context,
+    )  # fmt: skip
+    records: list[dict[str, Any]] = []
     for name in layers:
-        best = swept.found[name]
-        chosen = chosen_channels(
-            best, channel or (), rows, everything=all_channels, largest=not smallest
-        )
-        pages = patch_pages(
-            model, name, best, lambda index: Seen(pictures.picture(index), pictures.paths[index]),
-            numbers=chosen, rows=rows, context=context, largest=not smallest,
-        )  # fmt: skip
-        stem = name.replace("/", "_")
-        several = len(chosen) > rows
-        for number, page in enumerate(pages, start=1):
-            if number == 1:
-                say(page.exhibit)
-            tail = f"-{number:02d}" if several else ""
-            print(save_figure(page.exhibit.figure, output / f"{stem}{tail}.png"))
-            if page.context is not None:
-                print(save_figure(page.context, output / f"{stem}-context{tail}.png"))
+        stem = output / name.replace("/", "_")
+        for page in read_pages(layer=name):
+            if page.page <= 1:
+                say(page)
+            for ending, figure in pages_of(page):
+                print(save_figure(figure, f"{stem}{ending}.png", dpi=dpi))
             records += page.records
         if save_arrays:
-            arrays = {f"{name}.{field}": values for field, values in best._asdict().items()}
-            print(write_arrays(output / f"{stem}.npz", arrays, record))
+            everything = list(read_pages(layer=name, at_once=True))
+            print(save_analyses(f"{stem}.npz", everything, record))
     skipped = [one._asdict() for one in swept.skipped]
     write_manifest(
         output,
@@ -149,14 +146,14 @@ def features(
     process_id: ProcessId = None,
     cluster: Cluster = False,
 ) -> None:
-    """One feature vector for every picture of a folder, in a file that is mapped into memory.
+    """Write the features of every picture in a folder: one vector each, of one layer.
 
     OUTPUT gets `features.npy`, float32 (pictures, dim), which NumPy and faiss read; `index.jsonl`,
-    whose lines name its rows; and `jaxviz.json`. `jaxviz neighbors` and `jaxviz map` take OUTPUT
-    in place of the pictures. After an interruption, the same command goes on.
+    which names the picture of each row; and `jaxviz.json`. `jaxviz neighbors` and `jaxviz map`
+    accept OUTPUT instead of the pictures. If the command is interrupted, run it again to continue.
     """
     from .. import devices, sweep
-    from ..report.exhibit import provenance
+    from ..analyses import provenance
 
     part = sweep.join(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
@@ -183,17 +180,17 @@ def features(
 
 
 def pack(
-    folder: PictureSetFolder,
+    folder: Annotated[Path, typer.Argument(help="A folder of pictures.", show_default=False)],
     network: Annotated[
-        str, typer.Option("--network", help="Whose preprocessing the pictures get.")
+        str, typer.Option("--network", help="The network whose preprocessing to apply.")
     ] = USUAL,
     output: OutputFolder = Path("packed"),
     restart: Restart = False,
 ) -> None:
-    """Decode a folder's pictures once, so that later sweeps need not.
+    """Decode a folder's pictures once, so that later commands need not.
 
-    OUTPUT holds the pictures as NETWORK takes them (150 kB each) and stands for the folder in
-    every sweep. After an interruption, the same command goes on.
+    OUTPUT holds the pictures as NETWORK takes them, 150 kB each; every command that takes a folder
+    of pictures accepts it. If the command is interrupted, run it again to continue.
     """
     from .. import sweep
     from ..networks.registry import load

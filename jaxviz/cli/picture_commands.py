@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from .loading import load_for
 from .options import (
     CLASSIFIER,
     Channels,
     ClassifierName,
+    Dpi,
     Layers,
     NetworkName,
     Output,
@@ -16,7 +18,8 @@ from .options import (
     SaveArrays,
     Weights,
 )
-from .steps import load_for, read_picture, status, write_exhibits
+from .output import write_analyses
+from .progress import status
 
 
 def filters(
@@ -27,18 +30,18 @@ def filters(
         int | None, typer.Option("--top", min=1, help="Filters to show.", show_default="64 or 8")
     ] = None,
     output: Output = Path("filters.png"),
+    dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
     """Filters as pictures: the first layer in color, later ones channel by channel in gray."""
-    from ..report import single
+    from .. import analyses
 
     model = load_for(network, weights, output, save_arrays)
     layers = layer or [model.spec.first_layer]
-    exhibits = []
-    for name in layers:
-        usual = 64 if name == model.spec.first_layer else 8
-        exhibits.append(single.filters(model, name, top=top or usual))
-    write_exhibits(output, exhibits, model, {"layer": layers, "top": top}, save_arrays)
+    usual = {model.spec.first_layer: 64}
+    found = [analyses.filters(model, name, top=top or usual.get(name, 8)) for name in layers]
+    options = {"layer": layers, "top": top}
+    write_analyses(output, found, model, options, dpi=dpi, save_arrays=save_arrays)
 
 
 def activations(
@@ -49,19 +52,20 @@ def activations(
     channel: Channels = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Channels to show.")] = 9,
     output: Output = Path("activations.png"),
+    dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
     """Where in this picture does each channel fire? One may find faces."""
-    from ..report import single
+    from .. import analyses
 
     model = load_for(network, weights, output, save_arrays)
-    one = read_picture(model, picture)
+    (one,) = analyses.read_pictures(model, [picture])
     layers = layer or [model.spec.deep_layers[-1]]
-    exhibits = [
-        single.activations(model, one, name, top=top, channels=channel or ()) for name in layers
+    found = [
+        analyses.activations(model, one, name, top=top, channels=channel or ()) for name in layers
     ]
     options = {"picture": str(picture), "layer": layers, "channel": channel, "top": top}
-    write_exhibits(output, exhibits, model, options, save_arrays)
+    write_analyses(output, found, model, options, dpi=dpi, save_arrays=save_arrays)
 
 
 def occlude(
@@ -100,23 +104,23 @@ def occlude(
         ),
     ] = None,
     output: Output = Path("occlusion.png"),
+    dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
     """Hide a part of the picture, watch the score, draw what mattered.
 
     Orange: hiding it hurt the score. Purple: it helped.
     """
-    from ..report import single
+    from .. import analyses
 
     model = load_for(network, weights, output, save_arrays, usual=CLASSIFIER)
-    one = read_picture(model, picture)
     with status("hiding parts of the picture"):
-        exhibit = single.occlusion(
-            model, [one], targets=[target], window=window, stride=stride, fill=fill, kind=score,
+        found = analyses.occlusion(
+            model, [picture], targets=target, window=window, stride=stride, fill=fill, score=score,
             chunk_size=batch_size,
         )  # fmt: skip
     options = {
         "picture": str(picture), "target": target, "window": window, "stride": stride,
         "fill": fill, "score": score, "batch_size": batch_size,
     }  # fmt: skip
-    write_exhibits(output, [exhibit], model, options, save_arrays)
+    write_analyses(output, [found], model, options, dpi=dpi, save_arrays=save_arrays)

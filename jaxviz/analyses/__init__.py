@@ -1,0 +1,26 @@
+"""Analyses: what a technique finds in one network and its pictures, ready to be drawn and kept.
+
+`jaxviz.draw.figure_of` draws each of them, and a notebook shows each by itself.
+"""
+
+from .activations import ActivationAnalysis as ActivationAnalysis
+from .activations import activations as activations
+from .base import Analysis as Analysis
+from .base import Picture as Picture
+from .base import load_analyses as load_analyses
+from .base import provenance as provenance
+from .base import read_pictures as read_pictures
+from .base import save_analyses as save_analyses
+from .channel_pictures import ChannelPictures as ChannelPictures
+from .channel_pictures import channel_pictures as channel_pictures
+from .filters import FilterAnalysis as FilterAnalysis
+from .filters import filters as filters
+from .nearest_pictures import NearestPictures as NearestPictures
+from .nearest_pictures import nearest_pictures as nearest_pictures
+from .occlusion import OcclusionAnalysis as OcclusionAnalysis
+from .occlusion import occlusion as occlusion
+from .patch_pages import PatchPage as PatchPage
+from .patch_pages import patch_pages as patch_pages
+from .picture_map import PictureMap as PictureMap
+from .picture_map import picture_map as picture_map
+from .targets import top_classes as top_classes

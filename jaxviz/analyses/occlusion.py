@@ -1,0 +1,185 @@
+"""What mattered for a score in each picture, found by hiding parts of it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from PIL import Image, ImageColor, ImageFilter
+
+from .._checks import InputError, pair
+from ..pictures.decoding import Source
+from ..techniques.occlusion import occlusion_map, window_starts
+from .base import Picture, kind, normalized, number, read_pictures
+from .targets import find_target
+
+if TYPE_CHECKING:
+    from ..networks.registry import Network
+
+_FILLS = "mean, gray, black, white, blur or a color such as #80a0ff"
+_PALE = 0.05  # in units of a class score: drops smaller than this look like nothing
+
+
+@kind("occlusion")
+class OcclusionAnalysis(NamedTuple):
+    """How the score of each picture changed as a window of it was hidden.
+
+    For each picture: its name and path, the sha256 of its file (of the pixels where there is none),
+    its pixels as the network gets them, what the score is of, and for a class its index and
+    probability. `score` is the kind of a class's score, "sum" for a feature map; `unit` is that of
+    its drop. `fill` is what hid, as it was asked for, `fill_values` in normalized units, for each
+    channel or each pixel. `row_starts` and `col_starts` are the first pixels of the windows;
+    `scores`, `baseline`, `heatmap` and `coverage` are those of `jaxviz.OcclusionMap`.
+    """
+
+    network: str
+    pictures: tuple[str, ...]
+    paths: tuple[str, ...]
+    sha256: tuple[str, ...]
+    pixels: UInt8[np.ndarray, "pictures height width 3"]
+    targets: tuple[str, ...]
+    class_indices: tuple[int | None, ...]
+    probabilities: tuple[float | None, ...]
+    score: str
+    unit: str
+    window: tuple[int, int]
+    stride: tuple[int, int]
+    fill: str
+    fill_values: Float[np.ndarray, "pictures ... 3"]
+    row_starts: Int[np.ndarray, " rows"]
+    col_starts: Int[np.ndarray, " cols"]
+    scores: Float[np.ndarray, "pictures rows cols"]
+    baseline: Float[np.ndarray, " pictures"]
+    heatmap: Float[np.ndarray, "pictures height width"]
+    coverage: Int[np.ndarray, "height width"]
+
+    @property
+    def answers(self) -> list[str]:
+        """For each picture what the score is of, and its value before anything was hidden."""
+        if self.score == "log-probability":
+            values = [f"probability {value:.2g}" for value in self.probabilities]
+        else:
+            values = [number(value) for value in self.baseline]
+        return [f"{name}, {value}" for name, value in zip(self.targets, values, strict=True)]
+
+    @property
+    def least_scale(self) -> float:
+        """The drop up to which colors stay pale, however small the largest one is."""
+        return 0.0 if self.score == "sum" else _PALE
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """For each picture its answer, the largest drop and where it is."""
+        lines = []
+        for picture, answer, heatmap in zip(self.pictures, self.answers, self.heatmap, strict=True):
+            row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
+            most = f"{self.unit} up to {number(heatmap.max())}, at pixel {row}, {col}"
+            lines.append((picture, f"{answer}; {most}"))
+        return lines
+
+    @property
+    def alt(self) -> str:
+        """What the figure shows, in a sentence."""
+        names = ", ".join(self.pictures)
+        return f"{names}: each with its occlusion heatmap, and dimmed where nothing mattered."
+
+
+def occlusion(
+    network: "Network",
+    pictures: Sequence[Source | Picture],
+    *,
+    targets: str | int | Sequence[str | int | None] | None = None,
+    window: int | tuple[int, int] = 32,
+    stride: int | tuple[int, int] = 8,
+    fill: str = "mean",
+    score: str = "log-probability",
+    chunk_size: int | None = None,
+) -> OcclusionAnalysis:
+    """Hide parts of each picture and see how its score changes.
+
+    Args:
+        network: what `jaxviz.load` returns.
+        pictures: paths, PIL images, uint8 arrays, or `Picture`s.
+        targets: what to explain, one for all pictures or one for each: a class by index or name, or
+            "LAYER:CHANNEL", a feature map. By default each picture's most probable class.
+        window: size of the hidden part in pixels, one number or (rows, cols).
+        stride: step between windows in pixels, one number or (rows, cols).
+        fill: what hides: "mean" (of the training pictures), "gray", "black", "white", "blur" (of
+            the picture) or a color such as "#80a0ff".
+        score: of a class: "log-probability", "probability" or "logit".
+        chunk_size: variants evaluated at a time, by default what memory allows.
+
+    Raises:
+        InputError: any of these is not as above, or the targets mix classes with feature maps.
+
+    >>> import jaxviz
+    >>> network, gray = jaxviz.load("squeezenet"), np.full((300, 300, 3), 128, np.uint8)
+    >>> found = occlusion(network, [gray], targets="tabby", window=113, stride=113)
+    >>> found.targets, found.scores.shape
+    (('tabby',), (1, 3, 3))
+    """
+    read = read_pictures(network, pictures)
+    if targets is None or isinstance(targets, str | int):
+        targets = [targets] * len(read)
+    if not read or len(targets) != len(read):
+        raise InputError(f"targets: expected one for each of {len(read)} pictures, at least one")
+    found = [
+        find_target(network, name, one.pixels, score=score)
+        for one, name in zip(read, targets, strict=True)
+    ]
+    if len({one.unit for one in found}) > 1:
+        raise InputError("targets: expected classes alone or feature maps alone, got both")
+    fills = [fill_value(fill, network, one.pixels) for one in read]
+    results = [
+        occlusion_map(
+            network.apply, network.params, normalized(network, one.pixels[None]),
+            score=target.score, window=window, stride=stride, fill=filling, chunk_size=chunk_size,
+        )
+        for one, target, filling in zip(read, found, fills, strict=True)
+    ]  # fmt: skip
+    sizes, steps = pair(window, "window"), pair(stride, "stride")
+    rows, cols = (
+        window_starts(length, size, step)
+        for length, size, step in zip(read[0].pixels.shape, sizes, steps, strict=False)
+    )
+
+    def joined(field: str) -> np.ndarray:
+        return np.concatenate([np.asarray(getattr(result, field)) for result in results])
+
+    return OcclusionAnalysis(
+        network=network.spec.title,
+        pictures=tuple(one.name for one in read),
+        paths=tuple(one.path for one in read),
+        sha256=tuple(one.sha256 for one in read),
+        pixels=np.stack([one.pixels for one in read]),
+        targets=tuple(one.name for one in found),
+        class_indices=tuple(one.class_index for one in found),
+        probabilities=tuple(one.probability for one in found),
+        score="sum" if found[0].class_index is None else score,
+        unit=found[0].unit,
+        window=sizes,
+        stride=steps,
+        fill=fill,
+        fill_values=np.stack(fills),
+        row_starts=rows,
+        col_starts=cols,
+        scores=joined("scores"),
+        baseline=joined("baseline"),
+        heatmap=joined("heatmap"),
+        coverage=np.asarray(results[0].coverage),
+    )
+
+
+def fill_value(fill: str, network: "Network", pixels: np.ndarray) -> Any:
+    """What hides the window, in normalized units: one value for each channel, or an image."""
+    normalize = network.spec.preprocessing.normalize
+    if fill == "mean":
+        return np.array(network.spec.mean_fill, np.float32)
+    if fill == "blur":
+        blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(10))
+        return normalize(np.asarray(blurred))
+    try:
+        color = np.array(ImageColor.getrgb(fill)[:3], np.uint8)
+    except (ValueError, OverflowError):  # the latter for rgb(300, 0, 0)
+        raise InputError(f"fill: unknown {fill!r}; valid: {_FILLS}") from None
+    return normalize(color)

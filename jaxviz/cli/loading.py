@@ -1,0 +1,52 @@
+"""What commands read before they compute: the network and the pictures."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import USUAL
+from .output import claim_output
+from .progress import track
+
+if TYPE_CHECKING:
+    from ..networks.registry import Network
+    from ..pictures.sets import ArrayPictures
+
+
+def load_for(
+    network: str | None,
+    weights: Path | None,
+    output: Path,
+    save_arrays: bool,
+    *,
+    usual: str = USUAL,
+) -> "Network":
+    """Load a network, after making sure that its results may be written."""
+    claim_output(output, save_arrays=save_arrays)
+    return load_network(network, weights, usual=usual)
+
+
+def load_network(network: str | None, weights: Path | None, *, usual: str = USUAL) -> "Network":
+    """Load the network that is named, else the one that the weights are for, else the usual one."""
+    from ..networks.registry import FULL, load
+    from ..networks.weights import read_header
+
+    if network is None and weights is not None and str(weights) != FULL:
+        network = read_header(weights).metadata.get("network")
+    return load(network or usual, weights=weights)
+
+
+def read_pictures(model: "Network", paths: Sequence[Path]) -> "ArrayPictures":
+    """Read pictures into memory and say which were skipped."""
+    from ..pictures.sets import load_pictures
+
+    loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)
+    report_skipped(loaded.skipped)
+    return loaded
+
+
+def report_skipped(skipped: Sequence[Any]) -> None:
+    """Say on standard error which pictures were left out, and why."""
+    for one in skipped:
+        print(f"skipped {one.path}: {one.reason}", file=sys.stderr)

@@ -1,0 +1,134 @@
+"""Figures of a collection of pictures: the nearest ones, patches, a map, one channel."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..analyses.base import number, short
+from ..analyses.channel_pictures import ChannelPictures
+from ..analyses.nearest_pictures import NearestPictures
+from ..analyses.patch_pages import PatchPage
+from ..analyses.picture_map import THUMBNAIL, PictureMap
+from .dispatch import figure_of
+from .grids import Row, Tile, montage, tile_grid
+from .maps import map_extent, overlays
+from .style import SCREEN, Style
+
+SAME, OTHER = "#e66101", "#b8b8b8"  # the frame of a neighbor with the query's label, and without
+_SIDE = 1400  # pixels of a map
+_DIMMED = 0.3
+
+
+@figure_of.register
+def nearest_rows(analysis: NearestPictures, *, style: Style = SCREEN) -> Figure:
+    """For each query a row of its nearest pictures by features, above one by raw pixels."""
+    rows = []
+    for place, query in enumerate(analysis.queries.tolist()):
+        for name, found in analysis.rows.items():
+            nearest = zip(
+                found.indices[place].tolist(), found.distances[place].tolist(), strict=True
+            )
+            tiles = [Tile(analysis.shown.pixels_of(query), _name(analysis.paths[query]))]
+            tiles += [_neighbor(analysis, query, *one) for one in nearest]
+            rows.append(Row(name.replace(", ", "\n"), tiles))
+    many = len(analysis.paths)
+    by = " and by raw pixels" if analysis.raw_pixels else f", cosine among {many} pictures"
+    title = f"{analysis.network}: nearest neighbors by {analysis.layer}{by}"
+    return montage(rows, title=title, separate_first=True, style=style)
+
+
+def _name(path: str) -> str:
+    return short(Path(path).stem)
+
+
+def _neighbor(analysis: NearestPictures, query: int, index: int, distance: float) -> Tile:
+    frame, labels = None, analysis.labels
+    if labels is not None:
+        frame = SAME if labels[index] == labels[query] else OTHER
+    distance = round(float(distance), 6)  # of the same picture it is 0 but for round-off
+    caption = f"{_name(analysis.paths[index])}\n{number(distance)}"
+    return Tile(analysis.shown.pixels_of(index), caption, frame)
+
+
+@figure_of.register
+def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool = False) -> Figure:
+    """A row of patches for each channel; or of the whole pictures, dark outside the patch."""
+    rows = []
+    for channel, title in zip(analysis.channels.tolist(), analysis.titles, strict=True):
+        tiles = []
+        for patch in analysis.patches(channel):
+            place = f" at {patch.row},{patch.col}" if analysis.has_places else ""
+            caption = f"{_name(analysis.paths[patch.picture])}\n{number(patch.value)}{place}"
+            pixels = analysis.pixels(patch)
+            if in_pictures:
+                box = analysis.field.box(patch.row, patch.col, clipped=True)
+                pixels = _dark_outside(analysis.shown.pixels_of(patch.picture), box)
+            tiles.append(Tile(pixels, caption))
+        rows.append(Row(title, tiles))
+    what = "excite it most" if analysis.largest else "excite it least"
+    title = f"{analysis.network} {analysis.layer}: the patches ({analysis.size} pixels) that {what}"
+    if in_pictures:
+        title += ", in their pictures"
+    return montage(rows, title=title, style=style)
+
+
+def _dark_outside(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    top, left, bottom, right = box
+    dark = (pixels * _DIMMED).astype(np.uint8)
+    dark[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return dark
+
+
+@figure_of.register
+def drawn_map(analysis: PictureMap, *, style: Style = SCREEN) -> Figure:
+    """The map: small pictures at their points, and dots for the others."""
+    points, shown = analysis.points, analysis.shown
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = _SIDE - THUMBNAIL
+    places = np.rint((points - low) / np.where(high > low, high - low, 1) * room).astype(int)
+    canvas = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
+    dots = places + THUMBNAIL // 2
+    for offset in np.ndindex(3, 3):
+        canvas[_SIDE - 1 - dots[:, 1] + offset[1] - 1, dots[:, 0] + offset[0] - 1] = 176
+    for index, pixels in zip(shown.numbers.tolist(), shown.pixels, strict=True):
+        left, top = places[index][0], room - places[index][1]
+        canvas[top : top + THUMBNAIL, left : left + THUMBNAIL] = pixels
+    title = f"{analysis.network} {analysis.layer}: {len(points)} pictures by {analysis.method}"
+    return tile_grid([Tile(canvas)], columns=1, title=title, tile_size=10, style=style)
+
+
+@figure_of.register
+def channel_overlays(analysis: ChannelPictures, *, style: Style = SCREEN) -> Figure:
+    """The pictures that excite a channel most, with orange where it fires."""
+    shown, peaks = analysis.shown, analysis.peaks[analysis.shown.numbers]
+    order = np.argsort(-peaks, kind="stable").tolist()
+    names = [_name(analysis.paths[index]) for index in shown.numbers]
+    return overlays(
+        [shown.pixels[i] for i in order],
+        [analysis.maps[i] for i in order],
+        [f"{names[i]}\nup to {number(peaks[i])}" for i in order],
+        [map_extent(analysis.field, analysis.maps.shape[1:])] * len(order),
+        columns=5,
+        title=f"{analysis.network} {analysis.layer}, channel {analysis.channel}: the pictures that "
+        "excite it most",
+        style=style,
+    )
+
+
+def pages_of(analysis: Any, *, style: Style = SCREEN) -> Iterator[tuple[str, Figure]]:
+    """The figures of an analysis, each with the ending that its file's name gets before the suffix.
+
+    There is one figure, whose ending is empty, but for patches, which may take several pages and be
+    drawn in their pictures, too.
+    """
+    if not isinstance(analysis, PatchPage):
+        yield "", figure_of(analysis, style=style)
+        return
+    for page in analysis.pages if len(analysis.channels) > analysis.rows_a_page else (analysis,):
+        ending = f"-{page.page:02d}" if page.page else ""
+        yield ending, patch_rows(page, style=style)
+        if page.context:
+            yield f"-context{ending}", patch_rows(page, style=style, in_pictures=True)
