@@ -73,7 +73,7 @@ def test_activations(command, tmp_path, picture):
     out = run_all(command, png, "activations", picture, "--channel", 7, "--layer", "conv3")
     assert "99 x 99 pixels" in out  # what one unit of conv3 sees
     options = {"picture": str(picture), "channel": [7], "layer": ["conv3"]}
-    check_results(png, "alexnet", options, ["conv3.maps"])
+    check_results(png, "alexnet", options, ["conv3.maps", "conv3.pixels"])
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,7 @@ def test_occlude(options, command, tmp_path, picture):
     run_all(command, png, "occlude", picture, *QUICK, *given)
     wanted = {"window": 76, "stride": 76, "fill": "mean", **options}
     arrays = ["scores", "baseline", "heatmap", "coverage"]
+    arrays += ["pixels", "row_starts", "col_starts", "fill_values"]
     check_results(png, "squeezenet", wanted, arrays)
     with np.load(png.with_suffix(".npz")) as found:
         assert found["scores"].shape == (1, 3, 3)
@@ -173,6 +174,7 @@ def spoiled(tmp_path, picture):
     (tmp_path / "text.png").write_text("no picture")
     Image.new("RGB", (3, 3)).save(tmp_path / "photo.png")
     np.savez(tmp_path / "mine.npz", x=1)
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.4 years of work")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     (tmp_path / "hollow").mkdir()
@@ -209,8 +211,15 @@ MISTAKES = {  # a part of the message: the command, with P a picture, F a folder
     "no such file or folder": "patches T/absent",
     "at least two pictures": "neighbors T/photo.png",
     "none could be read": "neighbors T/cut.png",
-    "ends in .png, got T/x.pdf": "filters --output T/x.pdf",
+    "ends in .png, .pdf or .svg, got T/x.gif": "filters --output T/x.gif",
     "photo.png: exists and was not made by jaxviz": "filters --output T/photo.png",
+    "paper.pdf: exists": "filters --output T/paper.pdf",
+    "photo.png: exists and": "draw T/mine.npz --output T/photo.png",
+    "mine.npz: not an npz": "draw T/mine.npz",
+    "absent.npz: not an npz that jaxviz wrote": "draw T/absent.npz",
+    "holds one figure": "filters --layer conv1 --layer conv2 --top 1 --output T/x.svg",
+    "for '--dpi'": "filters --dpi 0",
+    "dpi: 9000 gives": "filters --top 1 --dpi 9000",
     "mine.npz: exists": "filters --output T/mine.png --save-arrays",
     "not a folder": "filters --output T/photo.png/x.png",
     "full: is not empty": "patches F --output T/full",

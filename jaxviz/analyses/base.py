@@ -199,41 +199,50 @@ def load_analyses(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, An
     analyses = []
     try:
         for stored in record.pop("analyses"):
+            found: list[tuple[np.ndarray, Any]] = []
+            analyses.append(_decoded(stored["fields"], _KINDS[stored["kind"]], arrays, found))
             with jaxtyped("context"):  # sizes of the same name must agree
-                analyses.append(_decoded(stored["fields"], _KINDS[stored["kind"]], arrays))
+                for array, hint in found:
+                    if not isinstance(array, hint):
+                        raise TypeError(f"expected {hint.__name__}, got {array.dtype}{array.shape}")
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not an analysis of this version ({error})") from None
     return analyses, record
 
 
-def _decoded(value: Any, hint: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Turn what JSON gives into a value of the type `hint`."""
+def _decoded(
+    value: Any, hint: Any, arrays: Mapping[str, np.ndarray], found: list[tuple[np.ndarray, Any]]
+) -> Any:
+    """Turn what JSON gives into a value of the type `hint`; its arrays are added to `found`."""
     hints = (hint, *get_args(hint))
     if isinstance(value, dict) and value.keys() == {"array"}:
-        value = arrays[value["array"]]
-    elif isinstance(value, dict):
+        wanted = [one for one in hints if one is np.ndarray or hasattr(one, "array_type")]
+        found += [(arrays[value["array"]], one) for one in wanted]
+        if wanted:
+            return arrays[value["array"]]
+    if isinstance(value, dict):
         cls = next((one for one in hints if hasattr(one, "_fields")), None)
         if cls is None:
             raise TypeError(f"expected {hint}, got {value}")
         types = get_type_hints(cls)
-        value = cls(
-            **{field: _decoded(part, types[field], arrays) for field, part in value.items()}
-        )
-    elif isinstance(value, list):
+        parts = {
+            field: _decoded(part, types[field], arrays, found) for field, part in value.items()
+        }
+        return cls(**parts)
+    if isinstance(value, list):
         inner = next((get_args(one)[0] for one in hints if get_origin(one) is tuple), None)
-        value = tuple(_decoded(part, inner, arrays) for part in value)
+        value = tuple(_decoded(part, inner, arrays, found) for part in value)
     if not _fits(value, hint):
-        expected = getattr(hint, "__name__", hint)
-        raise TypeError(f"expected {expected}, got {getattr(value, 'shape', repr(value)[:80])}")
+        raise TypeError(f"expected {hint}, got {str(value)[:80]}")
     return value
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type; of arrays with a jaxtyping annotation also whether of shape."""
+    """Whether a value that is no array is of a type; the parts of a tuple were looked at before."""
     parts = get_args(hint)
     if get_origin(hint) is tuple:
-        size = len(value) if parts[-1] is Ellipsis else len(parts)
-        return isinstance(value, tuple) and len(value) == size
+        size = len(parts) if parts[-1] is not Ellipsis else None
+        return isinstance(value, tuple) and size in (None, len(value))
     if parts:  # a union
         return any(_fits(value, part) for part in parts)
     return isinstance(value, float | int if hint is float else hint)
