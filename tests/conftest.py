@@ -136,10 +136,10 @@ def tiny_networks(monkeypatch):
     """
     from foreign_files import tiny_shapes
 
-    from jaxviz.networks import registry
+    from jaxviz.networks import catalog
 
-    monkeypatch.setattr(registry, "parameter_shapes", tiny_shapes)
-    monkeypatch.setattr(registry, "networks", lambda: ("alexnet",))
+    monkeypatch.setattr(catalog, "parameter_shapes", tiny_shapes)
+    monkeypatch.setattr(catalog, "networks", lambda: ("alexnet",))
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 
 import jaxviz
 from jaxviz import porting
-from jaxviz.networks import registry
-from jaxviz.networks.weights import read_weights, save_weights
+from jaxviz.networks import catalog
+from jaxviz.networks.weights_files import read_weights, save_weights
 
 OURS = files.tiny_tensors()
 THEIRS = files.as_torchvision(OURS)
@@ -382,7 +382,7 @@ def test_our_own_shipped_files_are_recognized(tmp_path, monkeypatch):
 
 
 def test_arrays_that_fit_several_networks_are_asked_about(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "networks", lambda: ("caffe_alexnet", "caffenet"))
+    monkeypatch.setattr(catalog, "networks", lambda: ("caffe_alexnet", "caffenet"))
     path, output = tmp_path / "arrays.npz", tmp_path / "ours.safetensors"
     path.write_bytes(files.npz(OURS))
     with pytest.raises(jaxviz.InputError, match="caffe_alexnet and caffenet alike; say which"):

@@ -9,7 +9,7 @@ from tolerances import distance, tolerance
 
 import jaxviz
 from jaxviz import porting
-from jaxviz.networks import registry
+from jaxviz.networks import catalog
 from jaxviz.porting.recognition import read_foreign
 
 WEIGHTS = files.tiny_weights()
@@ -144,7 +144,7 @@ def test_the_graph_that_comes_with_onnx_is_read(tmp_path):
     assert found.network == "caffe_alexnet"
     assert found.metadata["geometry"] == "224"
     assert found.metadata["opset"] == "9"
-    shapes = registry.parameter_shapes("caffe_alexnet")[0]
+    shapes = catalog.parameter_shapes("caffe_alexnet")[0]
     assert {name: value.shape for name, value in found.tensors.items()} == {
         name: tuple(value.shape) for name, value in shapes.items()
     }

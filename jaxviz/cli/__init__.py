@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import many, weights
+from . import many, weights_commands
 from .many import neighbors, tour
 from .single import activations, filters, occlude
 from .startup import prepare
@@ -24,7 +24,7 @@ app = typer.Typer(
     "Compiled programs are kept in your cache folder, or in the one that JAXVIZ_CACHE names, so "
     "that the next command starts faster; JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
 )
-app.add_typer(weights.app, name="weights")
+app.add_typer(weights_commands.app, name="weights")
 for command in (tour, filters, activations, occlude, neighbors, patches, features, pack):
     app.command()(command)
 app.command()(many.map)

@@ -34,7 +34,7 @@ from .steps import (
 from .sweeps import open_pictures
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
     from ..sweep import Features, PictureSet
 
 
@@ -82,8 +82,8 @@ def tour(
     Filters, maps, patches and features are NETWORK's, and so are the classes if complete weights
     are named or have been fetched with `jaxviz weights get`; else those are SqueezeNet's.
     """
+    from ..networks.loading import FULL
     from ..networks.places import cached_weights
-    from ..networks.registry import FULL
     from ..report.tour import write_tour
 
     if weights is None and cached_weights(network or USUAL):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .options import USUAL
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
     from ..pictures.folders import Loaded
     from ..report.exhibit import Exhibit, Picture
 
@@ -36,8 +36,8 @@ def load_for(
 
 def load_network(network: str | None, weights: Path | None, *, usual: str = USUAL) -> "Network":
     """Load the network that is named, else the one that the weights are for, else the usual one."""
-    from ..networks.registry import FULL, load
-    from ..networks.weights import read_header
+    from ..networks.loading import FULL, load
+    from ..networks.weights_files import read_header
 
     if network is None and weights is not None and str(weights) != FULL:
         network = read_header(weights).metadata.get("network")

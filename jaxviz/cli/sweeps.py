@@ -209,7 +209,7 @@ def pack(
     every sweep. After an interruption, the same command goes on.
     """
     from .. import sweep
-    from ..networks.registry import load
+    from ..networks.loading import load
 
     preprocessing = load(network).spec.preprocessing
     if restart:

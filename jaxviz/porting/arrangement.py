@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .._checks import InputError
-from ..networks import registry
+from ..networks import catalog
 from .ported import Ported
 from .stored import Stored, rows
 
@@ -92,8 +92,8 @@ def _is_torchvision(tensors: Mapping[str, Stored]) -> bool:
 def _most_alike(tensors: Mapping[str, Stored], said: str | None) -> str:
     """The network with most of these tensors; among several, the one that is said."""
     shared: dict[str, tuple[int, int]] = {}
-    for network in registry.networks():
-        parameters = registry.parameter_shapes(network)[0]
+    for network in catalog.networks():
+        parameters = catalog.parameter_shapes(network)[0]
         names = [name for name in parameters if name in tensors]
         fitting = [name for name in names if tensors[name].shape == tuple(parameters[name].shape)]
         shared[network] = len(fitting), len(names)
@@ -112,7 +112,7 @@ def _wanted(
     """The network's parameters; without those at its end, if the file has none of them."""
     complete, *shorter = (
         {name: tuple(value.shape) for name, value in parameters.items()}
-        for parameters in registry.parameter_shapes(network)
+        for parameters in catalog.parameter_shapes(network)
     )
     for shapes in shorter:
         if not any(theirs.get(name, name) in tensors for name in complete.keys() - shapes.keys()):

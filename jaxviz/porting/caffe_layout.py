@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from .._checks import InputError
-from ..networks import registry
+from ..networks import catalog
 from .arrangement import as_torch, fill, turned
 from .ported import Ported
 from .stored import Stored
@@ -15,7 +15,7 @@ FIRST = "conv1.kernel"  # the one that reads colors
 
 def parameters(network: str) -> dict[str, tuple[int, ...]]:
     """The parameters of one of Caffe's AlexNets by our names, with the shapes Caffe gives them."""
-    complete = registry.parameter_shapes(network)[0]
+    complete = catalog.parameter_shapes(network)[0]
     return {name: as_torch(tuple(value.shape)) for name, value in complete.items()}
 
 
@@ -35,7 +35,7 @@ def from_caffe_layout(
     shapes = parameters(network)
     tensors: dict[str, np.ndarray] = {}
     found = {name: find(name, shape) for name, shape in shapes.items()}
-    for name, value in registry.parameter_shapes(network)[0].items():
+    for name, value in catalog.parameter_shapes(network)[0].items():
         tensors[name] = np.empty(value.shape, np.float32)
         try:
             fill(place_for(name, tensors[name]), found[name])

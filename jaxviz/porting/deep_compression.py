@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._checks import InputError
-from ..networks import registry
+from ..networks import catalog
 from ..networks.sources import file_digest
 from .caffe_layout import parameters, place_for
 from .ported import Ported
@@ -59,7 +59,7 @@ def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
         if parts[-1].end != source.size:
             raise InputError(f"has {source.size} bytes, expected {parts[-1].end}")
         tensors: dict[str, np.ndarray] = {}
-        shapes = registry.parameter_shapes(NETWORK)[0]
+        shapes = catalog.parameter_shapes(NETWORK)[0]
         for part in parts:
             biases = source.read(part.biases, part.codes - part.biases)
             tensors[f"{part.layer}.bias"] = np.frombuffer(biases, "<f4").astype(np.float32)

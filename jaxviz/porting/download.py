@@ -7,8 +7,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .._checks import InputError, choice
+from ..networks.loading import verify_weights
 from ..networks.places import cache_folder, cached_file
-from ..networks.registry import verify_weights
 from ..networks.sources import OFFICIAL, Official, by_hand, file_digest
 from .recognition import port_weights
 from .transfer import Interrupted, Part, Progress, receive

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from .._checks import InputError, choice
 from ..files import MARK, claim_file
-from ..networks import registry
-from ..networks.weights import DIGEST, check_tensors, save_weights, tensors_digest
+from ..networks import catalog
+from ..networks.weights_files import DIGEST, check_tensors, save_weights, tensors_digest
 from .caffe_model import is_caffe, port_caffe
 from .deep_compression import is_deep_compression, port_deep_compression
 from .named_arrays import is_arrays, port_arrays
@@ -35,7 +35,7 @@ def read_foreign(path: str | os.PathLike[str], *, network: str | None = None) ->
     """
     path = Path(path)
     if network is not None:
-        choice(network, "network", registry.networks())
+        choice(network, "network", catalog.networks())
     for recognizes, read in _READERS:
         if recognizes(path):
             found = read(path, network=network) if read in _CHOOSING else read(path)
@@ -72,7 +72,7 @@ def port_weights(
     with Source(path) as source, ThreadPoolExecutor(1) as beside:
         digest = beside.submit(source.sha256)
         found = read_foreign(path, network=network)
-        parameters = registry.parameter_shapes(found.network)
+        parameters = catalog.parameter_shapes(found.network)
         expected = min(parameters, key=lambda one: len(one.keys() ^ found.tensors.keys()))
         check_tensors(path, found.tensors, expected)
         said = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._checks import InputError
-from ..networks.weights import MAX_BYTES, existing
+from ..networks.weights_files import MAX_BYTES, existing
 
 _PIECE = 2**20
 _PACKED_PIECE = 2**16

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import __version__
-from ..networks.registry import Network
+from ..networks.network import Network
 
 
 class Exhibit(NamedTuple):

@@ -10,7 +10,7 @@ from .. import draw
 from .._checks import InputError, count
 from .._prefetch import prefetch
 from ..incremental import receptive_field
-from ..networks.registry import Network
+from ..networks.network import Network
 from ..pictures.folders import FittedPicture, Loaded, Skipped, read_picture
 from ..pictures.preprocessing import batches
 from ..sweep import Features, PictureSet

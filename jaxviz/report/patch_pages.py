@@ -11,7 +11,7 @@ from .. import draw
 from .._checks import channels
 from .._prefetch import prefetch
 from ..incremental import receptive_field
-from ..networks.registry import Network
+from ..networks.network import Network
 from ..pictures.folders import FittedPicture
 from ..techniques.patches import TopPatches, crop
 from .exhibit import Exhibit, number, short

@@ -13,7 +13,7 @@ from .. import draw
 from .._checks import InputError, count
 from .._checks import channels as checked_channels
 from ..incremental import receptive_field
-from ..networks.registry import Network
+from ..networks.network import Network
 from ..techniques.activations import activation_maps, strongest_channels
 from ..techniques.filters import filter_slices, filter_tiles
 from ..techniques.occlusion import occlusion_map
@@ -113,9 +113,7 @@ def fill_value(text: str, network: Network, pixels: np.ndarray) -> Any:
 
 def top_classes(network: Network, pixels: np.ndarray, *, k: int = 5) -> list[tuple[int, float]]:
     """The `k` most probable classes of a picture with their probabilities."""
-    if network.spec.logits is None:
-        raise InputError(f"classes: {network.apply.note}")
-    layer = network.spec.logits
+    layer = network.role("logits")
     images = shown(network, pixels[None])
     logits = activation_maps(network.apply, network.params, images, layers=layer)[layer]
     values, indices = _most_probable(logits[0], k=k)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .. import draw
 from ..files import claim_folder, write_manifest, write_whole
-from ..networks.registry import Network
+from ..networks.network import Network
 from ..pictures.folders import Loaded, Skipped, find_pictures, load_pictures
 from . import folders, single
 from .exhibit import Exhibit, Picture, provenance

@@ -11,7 +11,7 @@ from .steps import byte_counter
 
 if TYPE_CHECKING:
     from ..networks.sources import Official
-    from ..networks.weights import WeightsHeader
+    from ..networks.weights_files import WeightsHeader
 
 app = typer.Typer(
     no_args_is_help=True, help="Weights: what is shipped, what can be had, and other tools' files."
@@ -86,8 +86,8 @@ def verify(
 ) -> None:
     """Read weights again from end to end: are they intact, and all there? If not, exit code 1."""
     from .._checks import InputError
+    from ..networks.loading import verify_weights
     from ..networks.places import cache_folder, shipped_folder
-    from ..networks.registry import verify_weights
 
     folders = (shipped_folder(), cache_folder())
     everything = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
@@ -111,7 +111,7 @@ def show(
     ],
 ) -> None:
     """What a weights file holds: where it is from, and every tensor with its shape."""
-    from ..networks.weights import read_header
+    from ..networks.weights_files import read_header
 
     for path in _files(weights):
         header = read_header(path)
@@ -175,7 +175,7 @@ def _say_file(
     name: str, path: Path, facts: Mapping[str, str], official: "Official | None" = None
 ) -> None:
     from .._checks import InputError
-    from ..networks.weights import read_header
+    from ..networks.weights_files import read_header
 
     try:
         header = read_header(path)
