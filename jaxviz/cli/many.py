@@ -48,13 +48,13 @@ def features_of(
     if sweep.is_features(folder):
         yield sweep.load_features(folder), None
         return
-    name = layer or model.spec.feature_layer
-    pictures = open_pictures(folder, model.spec.preprocessing)
+    name = layer or model.role("feature_layer")
+    pictures = open_pictures(folder, model.preprocessing)
     with tempfile.TemporaryDirectory() as temporary:
         with counter(f"{name} features") as progress:
             made = sweep.features(
                 model.apply, model.params, pictures, layer=name, batch_size=batch_size,
-                prepare=model.spec.preprocessing.normalize, folder=temporary, progress=progress,
+                prepare=model.preprocessing.normalize, folder=temporary, progress=progress,
             )  # fmt: skip
         report_skipped(made.skipped)
         yield made, pictures
@@ -127,7 +127,7 @@ def neighbors(
             write_exhibits(output, [exhibit], model, options, save_arrays)
         return
     loaded = read_pictures(model, folder)
-    name = layer or model.spec.feature_layer
+    name = layer or model.role("feature_layer")
     total = len(loaded.paths)
     queries = [i * total // min(rows, total) for i in range(min(rows, total))]
     exhibit = folders.neighbors(

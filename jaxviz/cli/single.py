@@ -33,10 +33,10 @@ def filters(
     from ..report import single
 
     model = load_for(network, weights, output, save_arrays)
-    layers = layer or [model.spec.first_layer]
+    layers = layer or [model.role("first_layer")]
     exhibits = []
     for name in layers:
-        usual = 64 if name == model.spec.first_layer else 8
+        usual = 64 if name == model.role("first_layer") else 8
         exhibits.append(single.filters(model, name, top=top or usual))
     write_exhibits(output, exhibits, model, {"layer": layers, "top": top}, save_arrays)
 
@@ -56,7 +56,7 @@ def activations(
 
     model = load_for(network, weights, output, save_arrays)
     one = read_picture(model, picture)
-    layers = layer or [model.spec.deep_layers[-1]]
+    layers = layer or [model.role("deep_layers")[-1]]
     exhibits = [
         single.activations(model, one, name, top=top, channels=channel or ()) for name in layers
     ]

@@ -49,7 +49,7 @@ def read_picture(model: "Network", path: Path) -> "Picture":
     from ..pictures.decoding import decode
     from ..report.exhibit import Picture
 
-    return Picture(path.stem, model.spec.preprocessing.fit(decode(path)))
+    return Picture(path.stem, model.preprocessing.fit(decode(path)))
 
 
 def read_pictures(model: "Network", folder: Path) -> "Loaded":
@@ -57,7 +57,7 @@ def read_pictures(model: "Network", folder: Path) -> "Loaded":
     from ..pictures.folders import find_pictures, load_pictures
 
     paths = find_pictures([folder])
-    loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)
+    loaded = load_pictures(track(paths, len(paths), "reading"), model.preprocessing)
     report_skipped(loaded.skipped)
     return loaded
 

@@ -45,7 +45,7 @@ def provenance(network: Network, options: dict[str, Any]) -> dict[str, Any]:
 
 def shown(network: Network, pixels: np.ndarray) -> Any:
     """Normalize fitted uint8 pictures, (batch, height, width, 3), on the device."""
-    return network.spec.preprocessing.normalize(jax.numpy.asarray(pixels))
+    return network.preprocessing.normalize(jax.numpy.asarray(pixels))
 
 
 def short(name: str, length: int = 16) -> str:

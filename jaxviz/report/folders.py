@@ -161,7 +161,7 @@ def thumbnails(
     network: Network, paths: Sequence[Path], pictures: PictureSet | None = None
 ) -> list[np.ndarray]:
     """Pictures as the network gets them, from a set or from files; gray where one is gone."""
-    preprocessing = network.spec.preprocessing
+    preprocessing = network.preprocessing
     gray = np.full(preprocessing.input_shape, 224, np.uint8)
     numbers = {path: i for i, path in enumerate(pictures.paths)} if pictures else {}
 
@@ -244,7 +244,7 @@ def one_channel(
     maps = flat.reshape(len(flat), *network.layers()[layer])[..., channel]
     peaks = maps.max(axis=(1, 2))
     order = np.argsort(-peaks, kind="stable")[:top].tolist()
-    shape = network.spec.preprocessing.input_shape
+    shape = network.preprocessing.input_shape
     field = receptive_field(network.apply, network.params, shape, layer=layer)
     figure = draw.overlays(
         [loaded.pixels[i] for i in order],

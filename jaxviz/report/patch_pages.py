@@ -46,7 +46,7 @@ def patch_pages(
     largest: bool = True,
 ) -> Iterator[Page]:
     """Yield pages of `rows` channels each; `look` finds a picture, `numbers` are the channels."""
-    shape = network.spec.preprocessing.input_shape
+    shape = network.preprocessing.input_shape
     field = receptive_field(network.apply, network.params, shape, layer=layer)
     size = f"{field.size[0]} x {field.size[1]}"
     has_places = len(network.layers()[layer]) == 3

@@ -41,7 +41,7 @@ def filters(network: Network, layer: str, *, top: int, channels: int = 16) -> Ex
         ("size", f"{height} x {width} x {inputs}"),
         ("largest weight", number(float(jnp.abs(kernel).max()))),
     ]
-    if layer == network.spec.first_layer:
+    if layer == network.role("first_layer"):
         tiles = np.asarray(filter_tiles(kernel))
         figure = draw.tile_grid(
             [draw.Tile(tile, str(i)) for i, tile in enumerate(tiles[:top])],
@@ -98,9 +98,9 @@ def activations(
 
 def fill_value(text: str, network: Network, pixels: np.ndarray) -> Any:
     """What hides the window, in normalized units: see `FILLS`."""
-    normalize = network.spec.preprocessing.normalize
+    normalize = network.preprocessing.normalize
     if text == "mean":
-        return np.array(network.spec.mean_fill, np.float32)
+        return np.array(network.role("mean_fill"), np.float32)
     if text == "blur":
         blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(10))
         return normalize(np.asarray(blurred))
@@ -137,7 +137,7 @@ def target_score(
     if kind not in SCORES:
         raise InputError(f"score: unknown {kind!r}; valid: {', '.join(SCORES)}")
     if target is None and network.spec.logits is None:
-        layer = network.spec.feature_layer
+        layer = network.role("feature_layer")
         images = shown(network, pixels[None])
         maps = activation_maps(network.apply, network.params, images, layers=layer)[layer]
         target = f"{layer}:{int(maps.sum(axis=(0, 1, 2)).argmax())}"

@@ -87,21 +87,21 @@ def write_tour(
     """
     folder = claim_folder(folder)
     paths = find_pictures(places) if places else example_pictures()
-    own = load_pictures(paths, network.spec.preprocessing)
+    own = load_pictures(paths, network.preprocessing)
     many = own
     if len(own.paths) < _ENOUGH:
         joined = own.paths + [p for p in example_pictures() if p not in own.paths]
-        many = load_pictures(joined, network.spec.preprocessing)
+        many = load_pictures(joined, network.preprocessing)
     # Pictures given in one folder have no labels, and none to share with the examples.
     labels = folders.labels_of(many) if folders.labels_of(own) else None
     leads = [Picture(path.stem, pixels) for path, pixels in zip(own.paths, own.pixels, strict=True)]
-    seen = load_pictures(own.paths[: len(_FEATURED)], classifier.spec.preprocessing)
+    seen = load_pictures(own.paths[: len(_FEATURED)], classifier.preprocessing)
     named = [Picture(p.stem, pixels) for p, pixels in zip(seen.paths, seen.pixels, strict=True)]
 
     steps = [
         ("pictures", lambda: []),
-        ("first", lambda: [single.filters(network, network.spec.first_layer, top=10**6)]),
-        ("middle", lambda: [single.filters(network, network.spec.middle_layer, top=8)]),
+        ("first", lambda: [single.filters(network, network.role("first_layer"), top=10**6)]),
+        ("middle", lambda: [single.filters(network, network.role("middle_layer"), top=8)]),
         ("neighbors", lambda: [_neighbors(network, many, labels, top, batch_size)]),
         ("activations", lambda: _activations(network, leads, many, batch_size)),
         ("patches", lambda: _patches(network, many, top, batch_size)),
@@ -161,7 +161,7 @@ def _plate(exhibit: Exhibit) -> Plate:
 def _neighbors(
     network: Network, many: Loaded, labels: list[str] | None, top: int, batch_size: int
 ) -> Exhibit:
-    layer = network.spec.feature_layer
+    layer = network.role("feature_layer")
     queries = range(min(4, len(many.paths)))
     return folders.neighbors(
         network, many, layer, top=top, queries=queries, labels=labels, batch_size=batch_size
@@ -172,8 +172,8 @@ def _activations(
     network: Network, leads: Sequence[Picture], many: Loaded, batch_size: int
 ) -> list[Exhibit]:
     """Two layers on the first picture; then its strongest channel on the pictures it likes best."""
-    deep = network.spec.deep_layers[-1]
-    layers = (network.spec.first_layer, deep)
+    deep = network.role("deep_layers")[-1]
+    layers = (network.role("first_layer"), deep)
     first = [single.activations(network, leads[0], layer, top=9) for layer in layers]
     channel = int(first[1].arrays[f"{deep}.maps"].max(axis=(0, 1)).argmax())
     return [*first, folders.one_channel(network, many, deep, channel, batch_size=batch_size)]
@@ -181,7 +181,7 @@ def _activations(
 
 def _patches(network: Network, many: Loaded, top: int, batch_size: int) -> list[Exhibit]:
     exhibits, _ = folders.patches(
-        network, many, network.spec.deep_layers, top=top, rows=7, batch_size=batch_size
+        network, many, network.role("deep_layers"), top=top, rows=7, batch_size=batch_size
     )
     return exhibits
 
