@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 
+from . import _safetensors
 from ._checks import InputError
 
 MARK = "jaxviz"
@@ -89,13 +89,13 @@ def is_ours(path: Path) -> bool:
         if path.suffix == ".npz":
             return "jaxviz.npy" in zipfile.ZipFile(path).namelist()
         if path.suffix == ".safetensors":
-            with safe_open(path, "numpy") as file:
-                return MARK in (file.metadata() or {})
+            with path.open("rb") as file:
+                return MARK in _safetensors.read_header(file).metadata
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a foreign picture may be huge or odd
             with Image.open(path) as image:
                 return str(image.info.get("Software", "")).startswith(MARK)
-    except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError, SafetensorError):
+    except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError):
         return False
 
 

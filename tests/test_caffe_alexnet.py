@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
@@ -24,13 +25,6 @@ TAIL = {
     "fc7": (4096,),
     "fc8": (1000,),
 }
-
-
-def refusal(function, *arguments, **options):
-    with pytest.raises(jaxviz.InputError) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import refusal
 from flax import nnx
 from tolerances import assert_close
 
@@ -62,13 +63,6 @@ def of_linen():
 @pytest.fixture(params=[plain, of_nnx, of_linen], ids=lambda make: make.__name__)
 def run(request):
     return request.param()
-
-
-def refusal(function, *arguments, **options):
-    with pytest.raises(jaxviz.InputError) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_any_function_makes_a_network_that_offers_what_ours_do(run, photographs):

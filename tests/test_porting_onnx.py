@@ -10,26 +10,8 @@ from tolerances import distance, tolerance
 import jaxviz
 from jaxviz import porting
 from jaxviz.networks import catalog
-from jaxviz.porting.recognition import read_foreign
 
 WEIGHTS = files.tiny_weights()
-
-
-@pytest.fixture
-def ported(tmp_path, tiny_networks):
-    """Port bytes that are weights of the tiny network."""
-    return lambda data: read_foreign(files.write(tmp_path / "model.onnx", data))
-
-
-@pytest.fixture
-def refusal(ported):
-    def refuse(data):
-        with pytest.raises(jaxviz.InputError) as caught:
-            ported(data)
-        assert "\n" not in str(caught.value)
-        return str(caught.value)
-
-    return refuse
 
 
 @pytest.mark.parametrize("opset", [3, 4, 5, 6, 7, 8, 9, 10, 11, 12])

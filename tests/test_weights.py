@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
@@ -18,13 +18,6 @@ from jaxviz.networks.weights_files import read_weights, save_weights
 
 SHIPPED = ROOT / "weights"
 NETWORKS = catalog.shipped_networks()
-
-
-def refusal(function, *arguments, **options):
-    with pytest.raises(jaxviz.InputError) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def sha256(path):

@@ -15,7 +15,7 @@ from jaxviz.porting import port_weights
 def test_list_names_what_is_shipped_and_what_can_be_had(command):
     code, out, err = command("weights", "list")
     assert (code, err) == (0, "")
-    shipped, _, had = out.partition("Complete, to be had")
+    shipped, _, had = out.partition("Complete; fetch them")
     for name in catalog.shipped_networks():
         path, digest = catalog.shipped_file(name)
         assert str(path) in shipped
@@ -29,12 +29,12 @@ def test_list_names_what_is_shipped_and_what_can_be_had(command):
 def test_list_names_what_was_fetched(command, fetched_alexnet):
     code, out, err = command("weights", "list")
     assert (code, err) == (0, "")
-    fetched = out.partition("Fetched, in ")[2].partition("Complete, to be had")[0]
+    fetched = out.partition("Fetched, in ")[2].partition("Complete; fetch them")[0]
     assert "alexnet: 1000 classes, 16 tensors, 61,100,840 numbers" in fetched
     assert str(fetched_alexnet) in fetched
     assert "a test" in fetched
     assert "--network alexnet --weights full" in fetched
-    assert "\nalexnet: " not in out.partition("Complete, to be had")[2]
+    assert "\nalexnet: " not in out.partition("Complete; fetch them")[2]
 
 
 def test_list_survives_a_file_that_is_none(command, monkeypatch, tmp_path):
@@ -137,7 +137,7 @@ def test_what_a_strangers_file_says_cannot_command_the_terminal(command, tmp_pat
 
 MISTAKES = {
     "unknown name 'vgg'": "get vgg",
-    "caffenet is not here; get it with: jaxviz weights get caffenet": "show caffenet",
+    "caffenet is not here; fetch it with: jaxviz weights get caffenet": "show caffenet",
     "caffe_alexnet-onnx is not here": "verify caffe_alexnet-onnx",
     "absent.safetensors: no such file": "show absent.safetensors",
     "README.md: not a valid safetensors file": f"show {ROOT / 'weights' / 'README.md'}",

@@ -1,23 +1,23 @@
 """Weights files: safetensors, read as data, checked name by name and shape by shape."""
 
+import contextlib
 import hashlib
+import io
 import itertools
-import json
 import math
 import os
-import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load
 
+from .. import _safetensors
 from .._checks import InputError
 from ..files import write_whole
 
 MAX_BYTES = 2**31  # a complete AlexNet takes 244 MB
+_READABLE = {name for name, _ in _safetensors.NUMBER_TYPES.values()} - {"bfloat16"}
 DIGEST = "tensors_sha256"  # the metadata entry by which ported files are known to be intact
 
 
@@ -38,14 +38,6 @@ def existing(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())
-    return InputError(
-        f"weights: {path}: not a valid safetensors file ({reason}); "
-        "`jaxviz weights port FILE -o OUT.safetensors` makes one of other formats"
-    )
-
-
 def read_weights(path: str | os.PathLike[str]) -> WeightsFile:
     """Read a safetensors file; nothing in it is executed and its sizes are checked first."""
     path = existing(path)
@@ -53,12 +45,48 @@ def read_weights(path: str | os.PathLike[str]) -> WeightsFile:
     if not 8 < size <= MAX_BYTES:
         raise InputError(f"weights: {path}: {size} bytes, expected 9 to {MAX_BYTES}")
     data = path.read_bytes()
+    tensors: dict[str, np.ndarray] = {}
+    with _naming(path):
+        header = _safetensors.read_header(io.BytesIO(data))
+        for name, (kind, shape, start, _) in header.tensors.items():
+            if kind not in _READABLE:
+                raise InputError(f"{name[:80]!r} has numbers of type {kind}")
+            dtype = np.dtype(kind).newbyteorder("<")
+            numbers = np.frombuffer(data, dtype, math.prod(shape), start)
+            tensors[name] = numbers.reshape(shape)
+    return WeightsFile(tensors, header.metadata, hashlib.sha256(data).hexdigest())
+
+
+class WeightsHeader(NamedTuple):
+    """The beginning of a weights file: the shape of each tensor, and the metadata."""
+
+    shapes: dict[str, tuple[int, ...]]
+    metadata: dict[str, str]
+
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers all tensors have together."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+
+def read_header(path: str | os.PathLike[str]) -> WeightsHeader:
+    """Read the beginning of a safetensors file only, however large it is."""
+    path = existing(path)
+    with _naming(path), path.open("rb") as file:
+        tensors, metadata = _safetensors.read_header(file)
+    return WeightsHeader({name: tensor.shape for name, tensor in tensors.items()}, metadata)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in what is said of its header."""
     try:
-        tensors = load(data)
-        header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
-    except (SafetensorError, ValueError, KeyError, AttributeError) as error:
-        raise _unreadable(path, error) from None
-    return WeightsFile(tensors, header.get("__metadata__", {}), hashlib.sha256(data).hexdigest())
+        yield
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"weights: {path}: not a valid safetensors file ({error}); "
+            "`jaxviz weights port FILE -o OUT.safetensors` makes one of other formats"
+        ) from None
 
 
 def save_weights(
@@ -67,27 +95,15 @@ def save_weights(
     """Write a safetensors file whose bytes depend on nothing but its content."""
     arrays = {name: np.atleast_1d(value) for name, value in tensors.items()}
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
-    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    end = 0
-    for name in order:
-        start, end = end, end + arrays[name].nbytes
-        kind, shape = _kind(arrays[name].dtype), list(arrays[name].shape)
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
-    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    numbers = (_numbers(arrays[name]) for name in order)
-    return write_whole(path, itertools.chain([struct.pack("<Q", len(text)), text], numbers))
+    arrays = {name: arrays[name] for name in order}
+    header = _safetensors.header_bytes(arrays, metadata)
+    return write_whole(path, itertools.chain([header], map(_data, arrays.values())))
 
 
-def _numbers(array: np.ndarray) -> memoryview:
+def _data(array: np.ndarray) -> memoryview:
     """The bytes of an array in C order, the lowest byte of each number first."""
     ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return ordered.reshape(-1).view(np.uint8).data
-
-
-def _kind(dtype: np.dtype) -> str:
-    """The format's name of a number type."""
-    return "BOOL" if dtype.kind == "b" else f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
 def nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,55 +120,34 @@ def nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Undo `nested`."""
-    found: dict[str, Any] = {}
+    tensors: dict[str, Any] = {}
     for name, value in tree.items():
         inner = isinstance(value, Mapping)
-        found |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
-    return found
+        tensors |= flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return tensors
 
 
-def check_tensors(path: Any, found: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> None:
-    """Refuse a file unless its names, shapes and types are just the expected ones."""
-    missing = [name for name in expected if name not in found]
-    extra = [name for name in found if name not in expected]
+def check_tensors(
+    path: Any, tensors: Mapping[str, np.ndarray], expected: Mapping[str, Any]
+) -> None:
+    """Refuse a file unless its names, shapes and types are exactly the expected ones."""
+    missing = [name for name in expected if name not in tensors]
+    extra = [name for name in tensors if name not in expected]
     if missing or extra:
         parts = [("missing", missing), ("not known", extra)]
-        said = "; ".join(f"{what}: {', '.join(names[:4])}" for what, names in parts if names)
-        raise InputError(f"weights: {path}: tensors do not fit the network ({said})")
+        details = "; ".join(f"{what}: {', '.join(names[:4])}" for what, names in parts if names)
+        raise InputError(f"weights: {path}: tensors do not fit the network ({details})")
     for name, value in expected.items():
-        if found[name].shape != tuple(value.shape):
+        if tensors[name].shape != tuple(value.shape):
             raise InputError(
-                f"weights: {path}: {name} has shape {found[name].shape}, expected {value.shape}"
+                f"weights: {path}: {name} has shape {tensors[name].shape}, expected {value.shape}"
             )
-        if found[name].dtype != np.float32:
-            raise InputError(f"weights: {path}: {name} is {found[name].dtype}, expected float32")
-        with np.errstate(invalid="ignore"):  # both ends tell of all values, in no memory
-            ends = found[name].min(), found[name].max()
+        if tensors[name].dtype != np.float32:
+            raise InputError(f"weights: {path}: {name} is {tensors[name].dtype}, expected float32")
+        with np.errstate(invalid="ignore"):  # NaN and infinity show in the two ends
+            ends = tensors[name].min(), tensors[name].max()
         if not np.isfinite(ends).all():
             raise InputError(f"weights: {path}: {name} holds values that are not finite")
-
-
-class WeightsHeader(NamedTuple):
-    """What a weights file says of itself: the shape of each tensor, and its metadata."""
-
-    shapes: dict[str, tuple[int, ...]]
-    metadata: dict[str, str]
-
-    @property
-    def num_numbers(self) -> int:
-        """How many numbers all tensors have together."""
-        return sum(math.prod(shape) for shape in self.shapes.values())
-
-
-def read_header(path: str | os.PathLike[str]) -> WeightsHeader:
-    """Read the beginning of a safetensors file only, however large it is."""
-    path = existing(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            return WeightsHeader(shapes, file.metadata() or {})
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise _unreadable(path, error) from None
 
 
 def tensors_digest(tensors: Mapping[str, np.ndarray]) -> str:

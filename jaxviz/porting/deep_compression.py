@@ -1,4 +1,4 @@
-"""The pruned and quantized AlexNet in nine megabytes.
+"""Reading the pruned and quantized AlexNet of Deep Compression, nine megabytes.
 
 Han, Mao & Dally 2016, "Deep compression: compressing deep neural networks with pruning, trained
 quantization and Huffman coding", arXiv:1510.00149, sections 2 and 3; the file is the one that its
@@ -16,8 +16,7 @@ import numpy as np
 from .._checks import InputError
 from ..networks import catalog
 from ..networks.sources import file_digest
-from .caffe_layout import parameters, place_for
-from .ported import Ported
+from .arrangement import Ported, caffe_shapes, in_caffe_order
 from .source import Source, opened
 
 NETWORK = "caffe_alexnet"
@@ -39,13 +38,9 @@ class _Part(NamedTuple):
     end: int
 
 
-def is_deep_compression(path: str | os.PathLike[str]) -> bool:
+def is_deep_compression(source: Source) -> bool:
     """Whether the file has the length that the counts at its start require."""
-    with opened(path) as source:
-        try:
-            return _parts(source)[-1].end == source.size
-        except InputError:
-            return False
+    return _parts(source)[-1].end == source.size
 
 
 def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
@@ -65,7 +60,7 @@ def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
             tensors[f"{part.layer}.bias"] = np.frombuffer(biases, "<f4").astype(np.float32)
             name = f"{part.layer}.kernel"
             tensors[name] = np.empty(shapes[name].shape, np.float32)
-            place = place_for(name, tensors[name])
+            place = in_caffe_order(name, tensors[name])
             place[...] = _weights(source, part).reshape(place.shape)
     metadata = {"network": NETWORK, "format": "Deep Compression"}
     if file_digest(Path(path), "git") == PUBLISHED:
@@ -74,7 +69,7 @@ def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
 
 
 def _parts(source: Source) -> list[_Part]:
-    shapes = parameters(NETWORK)
+    shapes = caffe_shapes(NETWORK)
     layers = sorted({name.split(".")[0] for name in shapes})
     counts = struct.unpack(f"<{len(layers)}I", source.read(0, 4 * len(layers)))
     parts, place = [], 4 * len(layers)

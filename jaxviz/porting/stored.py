@@ -1,4 +1,4 @@
-"""Tensors as they lie in a file: described first, read piece by piece when they are wanted."""
+"""Descriptions of tensors in a file, and reading them piece by piece as float32."""
 
 import math
 from collections.abc import Callable, Iterator
