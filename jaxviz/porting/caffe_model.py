@@ -107,9 +107,9 @@ def _port(source: Source, network: str | None) -> Ported:
         return _blob(blobs[part == "bias"], parameter, shape)
 
     metadata = {"format": "Caffe model"}
-    beside = [layer.name for layer in layers.values() if layer.blobs]
+    with_weights = [layer.name for layer in layers.values() if layer.blobs]
     ported = from_caffe_layout(network, find, metadata)
-    return ported._replace(left_over=tuple(name[:80] for name in beside if name not in used))
+    return ported._replace(left_over=tuple(name[:80] for name in with_weights if name not in used))
 
 
 def _layer(message: Message, generation: _Generation) -> _Layer:
@@ -135,17 +135,17 @@ def _network_of(layers: list[_Layer], name: str) -> str | None:
     """Which network this is: by what its norms and pools read, by their order, by its name."""
     norms = [layer for layer in layers if layer.kind == "LRN"]
     pools = [layer for layer in layers if layer.kind == "Pooling"]
-    found = set()
+    orders = set()
     for norm in norms:
         for pool in pools:
             if set(norm.bottoms) & set(pool.tops):
-                found.add("caffenet")
+                orders.add("caffenet")
             if set(pool.bottoms) & set(norm.tops):
-                found.add("caffe_alexnet")
-    if len(found) > 1:
+                orders.add("caffe_alexnet")
+    if len(orders) > 1:
         raise InputError("normalizes before one pool and after another, as no known network does")
-    if found:
-        return found.pop()
+    if orders:
+        return orders.pop()
     if norms and pools:
         return NETWORKS[layers.index(pools[0]) < layers.index(norms[0])]
     return _NAMES.get(name.lower())

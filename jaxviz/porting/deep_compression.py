@@ -107,7 +107,7 @@ def _weights(source: Source, part: _Part) -> np.ndarray:
 
 def _unpacked(data: bytes, bits: int, count: int) -> np.ndarray:
     """Numbers of 8 bits, or of 4 with the low half of each byte first."""
-    found = np.frombuffer(data, np.uint8)
+    numbers = np.frombuffer(data, np.uint8)
     if bits == 4:
-        found = np.stack([found & 15, found >> 4], axis=1).reshape(-1)
-    return found[:count]
+        numbers = np.stack([numbers & 15, numbers >> 4], axis=1).reshape(-1)
+    return numbers[:count]

@@ -40,8 +40,8 @@ def port_arrays(path: str | os.PathLike[str], *, network: str | None = None) -> 
         if _is_safetensors(source):
             tensors, metadata = _read_safetensors(source)
             return from_names(tensors, written_as="safetensors", metadata=metadata, network=network)
-        tensors, beside = _read_npz(source)
-        return from_names(tensors, written_as="npz", left_over=beside, network=network)
+        tensors, others = _read_npz(source)
+        return from_names(tensors, written_as="npz", left_over=others, network=network)
 
 
 def _is_safetensors(source: Source) -> bool:
@@ -68,8 +68,8 @@ def _read_npz(source: Source) -> tuple[dict[str, Stored], tuple[str, ...]]:
         for name, member in members.items()
         if name.endswith(".npy") and name != f"{MARK}.npy"
     }
-    beside = tuple(name for name in members if not name.endswith(".npy"))
-    return {name: _array(source, name, member) for name, member in arrays.items()}, beside
+    others = tuple(name for name in members if not name.endswith(".npy"))
+    return {name: _array(source, name, member) for name, member in arrays.items()}, others
 
 
 def _array(source: Source, name: str, member: Member) -> Stored:

@@ -39,15 +39,15 @@ class Tensor(NamedTuple):
 
     def numbers(self) -> list[int]:
         """The few whole numbers of a shape."""
-        found = self.message.integers(7)
+        values = self.message.integers(7)
         for field in self.message.all(9):
             size = field.end - field.start
             if self.kind != _INT64 or size % 8 or size > 64:
                 raise InputError(f"{self.name[:80]} is no shape")
-            found += struct.unpack(
+            values += struct.unpack(
                 f"<{size // 8}q", self.message.wire.source.read(field.start, size)
             )
-        return found
+        return values
 
 
 class Node(NamedTuple):

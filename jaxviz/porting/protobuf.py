@@ -181,17 +181,17 @@ class Message:
 
     def integers(self, number: int) -> list[int]:
         """Signed whole numbers, one a field or packed."""
-        found = []
+        values = []
         for field in self.all(number):
             if field.wire == VARINT:
-                found.append(_signed(field.value))
+                values.append(_signed(field.value))
                 continue
             self._read(field, "shape")
             place = field.start
             while place < field.end:
                 value, place = self.wire.varint(place, field.end)
-                found.append(_signed(value))
-        return found
+                values.append(_signed(value))
+        return values
 
     def integer(self, number: int) -> int:
         """The whole number with this number, 0 if there is none."""
@@ -199,15 +199,15 @@ class Message:
 
     def floats(self, number: int) -> list[float]:
         """Four-byte numbers, one a field; whole numbers do, too."""
-        found = []
+        values = []
         for field in self.all(number):
             if field.wire == VARINT:
-                found.append(float(_signed(field.value)))
+                values.append(float(_signed(field.value)))
             elif field.wire == FIXED32:
-                found += struct.unpack("<f", self.wire.source.read(field.end - 4, 4))
+                values += struct.unpack("<f", self.wire.source.read(field.end - 4, 4))
             else:
                 raise InputError("is damaged: a number is not written as one")
-        return found
+        return values
 
     def _read(self, field: Field, what: str) -> bytes:
         start, end = self.wire.span(field)

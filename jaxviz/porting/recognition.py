@@ -80,8 +80,8 @@ def port_weights(
     if output.suffix != ".safetensors":
         raise InputError(f"output: expected a name that ends in .safetensors, got {output}")
     claim_file(output)
-    with Source(path) as source, ThreadPoolExecutor(1) as beside:
-        digest = beside.submit(source.sha256)
+    with Source(path) as source, ThreadPoolExecutor(1) as executor:
+        digest = executor.submit(source.sha256)
         ported = read_foreign(path, network=network)
         check_tensors(path, ported.tensors, catalog.nearest_shapes(ported.network, ported.tensors))
         metadata = {

@@ -65,8 +65,8 @@ def rows(tensor: Stored) -> Iterator[tuple[slice, np.ndarray]]:
         storage = np.frombuffer(section.read(tensor.length * dtype.itemsize), dtype)
         steps = tuple(step * dtype.itemsize for step in tensor.strides)
         start = tensor.offset * dtype.itemsize
-        found = np.ndarray(tensor.shape, dtype, storage, start, steps)
-        yield slice(0, tensor.shape[0]), _float32(found, tensor.kind)
+        view = np.ndarray(tensor.shape, dtype, storage, start, steps)
+        yield slice(0, tensor.shape[0]), _float32(view, tensor.kind)
         return
     section.skip(tensor.offset * dtype.itemsize)
     width = math.prod(tensor.shape[1:]) * dtype.itemsize

@@ -68,14 +68,14 @@ def port_torch(path: str | os.PathLike[str], *, network: str | None = None) -> P
     with opened(path) as source:
         older = _is_older(source)
         content, opener = _read_older(source) if older else _read_zip(source)
-        found, beside = _state_dict(content)
-        tensors = {name: _tensor(name, value, opener) for name, value in found.items()}
+        entries, others = _state_dict(content)
+        tensors = {name: _tensor(name, value, opener) for name, value in entries.items()}
         written = "the format before torch 1.6" if older else "zip"
         return from_names(
             {name: tensor for name, tensor in tensors.items() if tensor is not None},
             written_as=f"PyTorch state dict ({written})",
             network=network,
-            left_over=beside + tuple(name for name, tensor in tensors.items() if tensor is None),
+            left_over=others + tuple(name for name, tensor in tensors.items() if tensor is None),
         )
 
 
