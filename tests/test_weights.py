@@ -120,6 +120,9 @@ def test_noise_is_refused_or_read_as_tensors(tmp_path_factory, noise, place):
         assert str(file) in str(error)
     else:
         assert sum(value.nbytes for value in found.tensors.values()) <= file.stat().st_size
+        theirs = load_file(file)  # safetensors' own reader
+        assert found.tensors.keys() == theirs.keys()
+        assert all(found.tensors[name].tobytes() == theirs[name].tobytes() for name in theirs)
 
 
 @pytest.mark.parametrize("length", [0, 1, 10**3, 10**9, 2**40, 2**63, 2**64 - 1])
