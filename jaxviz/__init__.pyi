@@ -5,10 +5,11 @@ from ._checks import InputError as InputError
 from .cpu.policy import COMPILER_OPTIONS as COMPILER_OPTIONS
 from .incremental import ReceptiveField as ReceptiveField
 from .incremental import receptive_field as receptive_field
-from .networks.registry import Network as Network
-from .networks.registry import load as load
-from .networks.registry import networks as networks
-from .networks.specs import NetworkSpec as NetworkSpec
+from .networks.catalog import networks as networks
+from .networks.loading import load as load
+from .networks.network import Network as Network
+from .networks.network import NetworkSpec as NetworkSpec
+from .pictures.preprocessing import Preprocessing as Preprocessing
 from .sweep.batches import top_patches as top_patches
 from .techniques.activations import activation_maps as activation_maps
 from .techniques.activations import features as features

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 
+from . import _safetensors
 from ._checks import InputError
 
 MARK = "jaxviz"
@@ -154,7 +154,7 @@ def is_ours(path: Path) -> bool:
     }.get(path.suffix.lower(), _picture_is_ours)  # fmt: skip
     try:
         return carries(path)
-    except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError, SafetensorError):
+    except (OSError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError):
         return False
 
 
@@ -164,8 +164,8 @@ def _npz_is_ours(path: Path) -> bool:
 
 
 def _safetensors_is_ours(path: Path) -> bool:
-    with safe_open(path, "numpy") as file:
-        return MARK in (file.metadata() or {})
+    with path.open("rb") as file:
+        return MARK in _safetensors.read_header(file).metadata
 
 
 def _picture_is_ours(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests: annotations are checked as the code runs."""
 
 import contextlib
+import functools
 import importlib.util
 import os
 import sys
@@ -34,6 +35,16 @@ def script_at(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def refusal(function, *arguments, **options):
+    """Call a function that must refuse what it is given; return the one line in which it does."""
+    from jaxviz import InputError
+
+    with pytest.raises(InputError) as caught:
+        function(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 collect_ignore = ["oracles"]  # scripts, some of which need torch
@@ -138,10 +149,44 @@ def tiny_networks(monkeypatch):
     """
     from foreign_files import tiny_shapes
 
-    from jaxviz.networks import registry
+    from jaxviz.networks import catalog
 
-    monkeypatch.setattr(registry, "parameter_shapes", tiny_shapes)
-    monkeypatch.setattr(registry, "networks", lambda: ("alexnet",))
+    monkeypatch.setattr(catalog, "parameter_shapes", tiny_shapes)
+    monkeypatch.setattr(catalog, "networks", lambda: ("alexnet",))
+
+
+@pytest.fixture
+def ported(tmp_path, tiny_networks):
+    """A function that ports bytes which are weights of the tiny network."""
+    from jaxviz.porting import read_foreign
+
+    def port(data):
+        (tmp_path / "foreign").write_bytes(data)
+        return read_foreign(tmp_path / "foreign")
+
+    return port
+
+
+@pytest.fixture(name="refusal")
+def refusal_of_ported(ported):
+    """A function that ports bytes which are refused; it returns the one line in which they are."""
+    return functools.partial(refusal, ported)
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """The same, to a file; it returns what is said of the foreign one, with nothing else there."""
+    from jaxviz.porting import port_weights
+
+    def refuse(data):
+        path = tmp_path / "foreign"
+        path.write_bytes(data)
+        message = refusal(port_weights, path, tmp_path / "ours.safetensors")
+        assert message.startswith(f"weights: {path}: ")
+        assert [file.name for file in tmp_path.iterdir()] == ["foreign"]
+        return message.removeprefix(f"weights: {path}: ")
+
+    return refuse
 
 
 @pytest.fixture

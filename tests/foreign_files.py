@@ -65,7 +65,7 @@ def tiny_tensors():
 
 
 def tiny_shapes(name):
-    """In the place of `registry.parameter_shapes`: each network is the tiny AlexNet."""
+    """In the place of `catalog.parameter_shapes`: each network is the tiny AlexNet."""
     tensors = tiny_tensors()
     described = {name: SimpleNamespace(shape=value.shape) for name, value in tensors.items()}
     short = {name: value for name, value in described.items() if name.startswith("conv")}

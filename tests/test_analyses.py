@@ -202,7 +202,7 @@ import sys
 from jaxviz.cli import main
 try: main()
 except SystemExit as end: assert not end.code
-loaded = {"flax", "jaxviz.networks.registry", "matplotlib.pyplot", "jaxviz.report"} & set(sys.modules)
+loaded = {"flax", "jaxviz.networks", "matplotlib.pyplot", "jaxviz.report"} & set(sys.modules)
 assert not loaded, loaded
 """
 

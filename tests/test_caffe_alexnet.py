@@ -4,15 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from tolerances import assert_close
 
 import jaxviz
-from jaxviz.networks import registry
+from jaxviz.networks import catalog
 from jaxviz.networks.layers import convolution_by_group, local_response_norm
-from jaxviz.networks.weights import save_weights
+from jaxviz.networks.weights_files import save_weights
 
 NETWORKS = ("caffe_alexnet", "caffenet")
 TAIL = {
@@ -24,13 +25,6 @@ TAIL = {
     "fc7": (4096,),
     "fc8": (1000,),
 }
-
-
-def refusal(function, *arguments, **options):
-    with pytest.raises(jaxviz.InputError) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -214,5 +208,5 @@ def test_the_command_line_takes_it_with_its_weights(command, caffe_weights, tmp_
 
 
 def test_the_table_of_networks_says_what_is_shipped():
-    assert registry.shipped_networks() == ("alexnet", "squeezenet")
+    assert catalog.shipped_networks() == ("alexnet", "squeezenet")
     assert set(NETWORKS) < set(jaxviz.networks())

@@ -10,8 +10,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import jaxviz
-from jaxviz.networks.registry import shipped_file, shipped_networks
-from jaxviz.networks.weights import save_weights
+from jaxviz.networks.catalog import shipped_file, shipped_networks
+from jaxviz.networks.weights_files import save_weights
 
 QUICK = ("--window", 76, "--stride", 76)
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from conftest import refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import assert_close
@@ -10,13 +11,6 @@ from tolerances import assert_close
 import jaxviz
 from jaxviz.networks.alexnet import adaptive_average_pool
 from jaxviz.networks.layers import max_pool
-
-
-def refusal(function, *arguments, **options):
-    with pytest.raises(jaxviz.InputError) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_the_shipped_alexnet_ends_at_pool5(alexnet):

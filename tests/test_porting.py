@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 
 import jaxviz
 from jaxviz import porting
-from jaxviz.networks import registry
-from jaxviz.networks.weights import read_weights, save_weights
+from jaxviz.networks import catalog
+from jaxviz.networks.weights_files import read_weights, save_weights
 
 OURS = files.tiny_tensors()
 THEIRS = files.as_torchvision(OURS)
@@ -48,23 +48,6 @@ def ported(tmp_path):
         return found
 
     return port
-
-
-@pytest.fixture
-def refusal(tmp_path):
-    """Write bytes to a file and return the one line with which it is refused."""
-
-    def refuse(data):
-        path = tmp_path / "foreign"
-        path.write_bytes(data)
-        with pytest.raises(jaxviz.InputError) as caught:
-            porting.port_weights(path, tmp_path / "ours.safetensors")
-        assert "\n" not in str(caught.value)
-        assert str(caught.value).startswith(f"weights: {path}: ")
-        assert [file.name for file in tmp_path.iterdir()] == ["foreign"]
-        return str(caught.value)
-
-    return refuse
 
 
 def assert_equal(found, expected):
@@ -236,10 +219,10 @@ def test_big_endian_numbers_are_turned_where_a_zip_or_npz_says_so(ported):
     assert_equal(ported(files.npz(turned)).tensors, OURS)
 
 
-def test_a_byte_order_that_cannot_be_read_is_refused(refusal):
+def test_a_byte_order_that_cannot_be_read_is_refused(refused):
     members = files.zip_members(THEIRS) | {"archive/byteorder": b"pdp"}
-    assert "pdp" in refusal(files.zipped(members))
-    assert "highest byte" in refusal(files.older_checkpoint(THEIRS, little_endian=False))
+    assert "pdp" in refused(files.zipped(members))
+    assert "highest byte" in refused(files.older_checkpoint(THEIRS, little_endian=False))
 
 
 def test_compressed_and_fortran_ordered_npz_are_read(ported):
@@ -291,8 +274,8 @@ def without(name):
         (THEIRS | {"module.features.0.bias": np.ones(4, "f4")}, "two tensors of the name"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(arrays, said, writer, refusal):
-    assert said in refusal(WRITERS[writer](arrays))
+def test_what_does_not_fit_is_refused_by_name(arrays, said, writer, refused):
+    assert said in refused(WRITERS[writer](arrays))
 
 
 @pytest.mark.parametrize(
@@ -307,8 +290,8 @@ def test_what_does_not_fit_is_refused_by_name(arrays, said, writer, refusal):
         (files.zipped(files.zip_members(THEIRS) | {"archive/constants.pkl": b""}), "TorchScript"),
     ],
 )
-def test_what_is_no_state_dict_is_refused(data, said, refusal):
-    assert said in refusal(data)
+def test_what_is_no_state_dict_is_refused(data, said, refused):
+    assert said in refused(data)
 
 
 def test_paths_that_are_no_files_are_refused_by_name(tmp_path):
@@ -382,7 +365,7 @@ def test_our_own_shipped_files_are_recognized(tmp_path, monkeypatch):
 
 
 def test_arrays_that_fit_several_networks_are_asked_about(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "networks", lambda: ("caffe_alexnet", "caffenet"))
+    monkeypatch.setattr(catalog, "networks", lambda: ("caffe_alexnet", "caffenet"))
     path, output = tmp_path / "arrays.npz", tmp_path / "ours.safetensors"
     path.write_bytes(files.npz(OURS))
     with pytest.raises(jaxviz.InputError, match="caffe_alexnet and caffenet alike; say which"):

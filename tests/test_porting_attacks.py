@@ -25,22 +25,6 @@ def tiny(tiny_networks, unchecked):
     """All networks are tiny; type checks, which take most of the time, are off."""
 
 
-@pytest.fixture
-def refused(tmp_path):
-    """Port bytes that must be refused; nothing else may have happened in the folder."""
-
-    def refuse(data):
-        path = tmp_path / "foreign.pth"
-        path.write_bytes(data)
-        with pytest.raises(jaxviz.InputError) as caught:
-            porting.port_weights(path, tmp_path / "ours.safetensors")
-        assert [file.name for file in tmp_path.iterdir()] == ["foreign.pth"]
-        assert "\n" not in str(caught.value)
-        return str(caught.value).removeprefix(f"weights: {path}: ")
-
-    return refuse
-
-
 def with_pickle(data, container):
     """A checkpoint of which `data` is the pickle, otherwise as it should be."""
     if container == "zip":

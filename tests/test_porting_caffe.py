@@ -8,7 +8,7 @@ from tolerances import distance, tolerance
 
 import jaxviz
 from jaxviz import porting
-from jaxviz.porting.recognition import read_foreign
+from jaxviz.porting import read_foreign
 
 WEIGHTS = files.tiny_weights()
 OURS = complete_caffe.as_ours(WEIGHTS)
@@ -24,17 +24,6 @@ def ported(tmp_path, tiny_networks):
         return porting.port_caffe(path, **options) if options else read_foreign(path)
 
     return port
-
-
-@pytest.fixture
-def refusal(ported):
-    def refuse(data, **options):
-        with pytest.raises(jaxviz.InputError) as caught:
-            ported(data, **options)
-        assert "\n" not in str(caught.value)
-        return str(caught.value)
-
-    return refuse
 
 
 def assert_ours(found, expected=OURS):

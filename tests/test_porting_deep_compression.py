@@ -14,7 +14,7 @@ from test_porting_caffe import assert_ours
 import jaxviz
 from jaxviz.networks.sources import file_digest
 from jaxviz.porting import deep_compression
-from jaxviz.porting.recognition import read_foreign
+from jaxviz.porting.source import opened
 
 SHAPES = {layer: weight.shape for layer, (weight, _) in files.tiny_weights().items()}
 
@@ -32,22 +32,6 @@ def made(seed, density):
         biases[layer] = rng.normal(size=shape[0]).astype(np.float32)
         weights[layer] = values[code].reshape(shape), biases[layer]
     return files.deep_compression(codebooks, biases, codes), weights
-
-
-@pytest.fixture
-def ported(tmp_path, tiny_networks):
-    return lambda data: read_foreign(files.write(tmp_path / "net", data))
-
-
-@pytest.fixture
-def refusal(ported):
-    def refuse(data):
-        with pytest.raises(jaxviz.InputError) as caught:
-            ported(data)
-        assert "\n" not in str(caught.value)
-        return str(caught.value)
-
-    return refuse
 
 
 def test_every_code_is_at_its_place_however_few_there_are(ported):
@@ -92,6 +76,7 @@ def test_codes_beyond_the_end_of_a_layer_are_refused(refusal):
 def test_more_codes_than_weights_are_refused(count, tmp_path, tiny_networks):
     data, _ = made(3, 0.5)
     path = files.write(tmp_path / "net", struct.pack("<I", count) + data[4:])
-    assert not deep_compression.is_deep_compression(path)
+    with opened(path) as source, pytest.raises(jaxviz.InputError, match="codes for"):
+        deep_compression.is_deep_compression(source)
     with pytest.raises(jaxviz.InputError, match=f"conv1 has {count} codes for 48 weights"):
         deep_compression.port_deep_compression(path)

@@ -13,7 +13,8 @@ from test_porting_deep_compression import made
 
 import jaxviz
 from jaxviz import porting
-from jaxviz.porting import caffe_model, deep_compression, onnx_model
+from jaxviz.porting import caffe_model, deep_compression, onnx_graph, onnx_model
+from jaxviz.porting.source import opened
 
 WEIGHTS = files.tiny_weights()
 FILES = {
@@ -24,11 +25,25 @@ FILES = {
     "onnx float_data": files.onnx_model(WEIGHTS, opset=4, raw=False, packed=False),
     "deep compression": made(0, 0.3)[0],
 }
+
+
+def recognizer(is_format):
+    """A recognizer that opens the file itself."""
+
+    def recognize(path):
+        with opened(path) as source:
+            return is_format(source)
+
+    return recognize
+
+
 READERS = {
-    "caffe": (caffe_model.is_caffe, caffe_model.port_caffe),
-    "onnx": (onnx_model.is_onnx, onnx_model.port_onnx),
-    "deep": (deep_compression.is_deep_compression, deep_compression.port_deep_compression),
-}
+    "caffe": (recognizer(caffe_model.is_caffe), caffe_model.port_caffe),
+    "onnx": (recognizer(onnx_graph.is_onnx), onnx_model.port_onnx),
+    "deep": (
+        recognizer(deep_compression.is_deep_compression), deep_compression.port_deep_compression,
+    ),
+}  # fmt: skip
 ENOUGH = 2**22  # besides a few times the file: pages, and what the tests themselves take
 HUGE = 2**63 - 1
 NUM_CASES = int(os.environ.get("JAXVIZ_NUM_CASES", "150"))

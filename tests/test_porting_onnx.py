@@ -9,27 +9,9 @@ from tolerances import distance, tolerance
 
 import jaxviz
 from jaxviz import porting
-from jaxviz.networks import registry
-from jaxviz.porting.recognition import read_foreign
+from jaxviz.networks import catalog
 
 WEIGHTS = files.tiny_weights()
-
-
-@pytest.fixture
-def ported(tmp_path, tiny_networks):
-    """Port bytes that are weights of the tiny network."""
-    return lambda data: read_foreign(files.write(tmp_path / "model.onnx", data))
-
-
-@pytest.fixture
-def refusal(ported):
-    def refuse(data):
-        with pytest.raises(jaxviz.InputError) as caught:
-            ported(data)
-        assert "\n" not in str(caught.value)
-        return str(caught.value)
-
-    return refuse
 
 
 @pytest.mark.parametrize("opset", [3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
@@ -144,7 +126,7 @@ def test_the_graph_that_comes_with_onnx_is_read(tmp_path):
     assert found.network == "caffe_alexnet"
     assert found.metadata["geometry"] == "224"
     assert found.metadata["opset"] == "9"
-    shapes = registry.parameter_shapes("caffe_alexnet")[0]
+    shapes = catalog.parameter_shapes("caffe_alexnet")[0]
     assert {name: value.shape for name, value in found.tensors.items()} == {
         name: tuple(value.shape) for name, value in shapes.items()
     }

@@ -10,11 +10,11 @@ from hypothesis.extra import numpy as arrays
 from safetensors.numpy import load_file, save_file
 
 import jaxviz
-from jaxviz.networks import registry
-from jaxviz.networks.weights import flat, nested, read_weights, save_weights
+from jaxviz.networks import catalog
+from jaxviz.networks.weights_files import flat, nested, read_weights, save_weights
 
 SHIPPED = ROOT / "weights"
-NETWORKS = registry.shipped_networks()
+NETWORKS = catalog.shipped_networks()
 
 
 def sha256(path):
@@ -43,7 +43,7 @@ def test_saving_round_trips_and_its_bytes_depend_on_content_alone(tmp_path_facto
 
 def test_shipped_files_are_what_saving_them_again_gives(tmp_path):
     for name in NETWORKS:
-        path, _ = registry.shipped_file(name)
+        path, _ = catalog.shipped_file(name)
         file = read_weights(path)
         again = save_weights(tmp_path / path.name, file.tensors, file.metadata)
         assert again.read_bytes() == path.read_bytes()

@@ -67,7 +67,7 @@ def test_unknown_names_are_refused():
 
 def test_a_package_of_the_same_name_hides_no_function():
     code = (
-        "import jaxviz.networks.registry\n"
+        "import jaxviz.networks.catalog\n"
         "print(type(jaxviz.networks).__name__, jaxviz.networks()[0])"
     )
     assert fresh(code) == f"{types.FunctionType.__name__} alexnet"

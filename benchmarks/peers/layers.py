@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jaxviz.networks.weights import flat
+from jaxviz.networks.weights_files import flat
 
 
 class Conv(NamedTuple):

@@ -14,7 +14,7 @@ from ..techniques.activations import activation_maps, strongest_channels
 from .base import Picture, kind, normalized, number, read_pictures
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 
 @kind("activations", maps="{layer}.maps", pixels="{layer}.pixels")

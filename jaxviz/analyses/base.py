@@ -37,7 +37,7 @@ from ..files import read_arrays, write_arrays
 from ..pictures.decoding import Source, decode
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 T = TypeVar("T", bound=type)
 
@@ -75,7 +75,7 @@ def read_pictures(network: "Network", sources: Iterable[Source | Picture]) -> li
         if isinstance(source, Picture):
             found.append(source)
             continue
-        pixels = network.spec.preprocessing.fit(decode(source))
+        pixels = network.preprocessing.fit(decode(source))
         path = "" if isinstance(source, Image.Image | np.ndarray) else os.fspath(source)
         name = Path(path).stem if path else f"picture {number}"
         digest = hashlib.sha256(Path(path).read_bytes() if path else pixels.tobytes())
@@ -85,7 +85,7 @@ def read_pictures(network: "Network", sources: Iterable[Source | Picture]) -> li
 
 def normalized(network: "Network", pixels: np.ndarray) -> Any:
     """Normalize fitted uint8 pictures, (batch, height, width, 3), on the device."""
-    return network.spec.preprocessing.normalize(jax.numpy.asarray(pixels))
+    return network.preprocessing.normalize(jax.numpy.asarray(pixels))
 
 
 def short(name: str, length: int = 16) -> str:

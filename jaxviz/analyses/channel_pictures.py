@@ -14,7 +14,7 @@ from .base import kind, number
 from .collection import ShownPictures, names_of, read_shown
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 
 @kind("channel pictures", maps="{layer}.{channel}.maps")
@@ -64,7 +64,7 @@ def channel_pictures(
     maps = features.vectors.reshape(-1, *shape)[..., channel]
     peaks = maps.max(axis=(1, 2))
     best = np.sort(np.argsort(-peaks, kind="stable")[:top])
-    image_shape = network.spec.preprocessing.input_shape
+    image_shape = network.preprocessing.input_shape
     return ChannelPictures(
         network.spec.title,
         layer,

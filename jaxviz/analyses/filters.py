@@ -10,7 +10,7 @@ from ..techniques.filters import filter_slices, filter_tiles
 from .base import kind, number
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 
 @kind("filters", weights="{layer}.{form}")

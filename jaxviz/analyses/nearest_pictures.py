@@ -14,7 +14,7 @@ from .base import kind
 from .collection import ShownPictures, evenly, labels_of, names_of, read_shown
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 
 class NearestRows(NamedTuple):
@@ -115,7 +115,7 @@ def nearest_pictures(
     >>> import jaxviz
     >>> network, noise = jaxviz.load("alexnet"), np.random.default_rng(0)
     >>> pixels = noise.integers(0, 255, (3, 224, 224, 3), np.uint8)
-    >>> pictures, prepare = jaxviz.sweep.ArrayPictures(pixels), network.spec.preprocessing.normalize
+    >>> pictures, prepare = jaxviz.sweep.ArrayPictures(pixels), network.preprocessing.normalize
     >>> features = jaxviz.sweep.features(
     ...     network.apply, network.params, pictures, prepare=prepare, layer="pool1"
     ... )

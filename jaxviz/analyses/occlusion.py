@@ -14,7 +14,7 @@ from .base import Picture, kind, normalized, number, read_pictures
 from .targets import find_target
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 _FILLS = "mean, gray, black, white, blur or a color such as #80a0ff"
 _PALE = 0.05  # in units of a class score: drops smaller than this look like nothing
@@ -172,9 +172,9 @@ def occlusion(
 
 def fill_value(fill: str, network: "Network", pixels: np.ndarray) -> Any:
     """What hides the window, in normalized units: one value for each channel, or an image."""
-    normalize = network.spec.preprocessing.normalize
+    normalize = network.preprocessing.normalize
     if fill == "mean":
-        return np.array(network.spec.mean_fill, np.float32)
+        return np.array(network.role("mean_fill"), np.float32)
     if fill == "blur":
         blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(10))
         return normalize(np.asarray(blurred))

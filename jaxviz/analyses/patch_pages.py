@@ -17,7 +17,7 @@ from .base import kind, number
 from .collection import ShownPictures, names_of, read_shown
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 
 class Patch(NamedTuple):
@@ -150,7 +150,7 @@ def patch_pages(
     >>> import jaxviz
     >>> network, noise = jaxviz.load("alexnet"), np.random.default_rng(0)
     >>> pixels = noise.integers(0, 255, (3, 224, 224, 3), np.uint8)
-    >>> pictures, prepare = jaxviz.sweep.ArrayPictures(pixels), network.spec.preprocessing.normalize
+    >>> pictures, prepare = jaxviz.sweep.ArrayPictures(pixels), network.preprocessing.normalize
     >>> swept = jaxviz.sweep.top_patches(
     ...     network.apply, network.params, pictures, prepare=prepare, layers="conv1", k=2
     ... )
@@ -163,7 +163,7 @@ def patch_pages(
     spec = network.spec
     names = names_of(pictures.paths)
     field = receptive_field(
-        network.apply, network.params, spec.preprocessing.input_shape, layer=layer
+        network.apply, network.params, network.preprocessing.input_shape, layer=layer
     )
     for page, first, last in _pages(len(chosen), len(chosen) if at_once else rows):
         on_page = np.array(chosen[first:last])

@@ -14,7 +14,7 @@ from .base import kind
 from .collection import ShownPictures, evenly, labels_of, names_of, read_shown
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 METHODS = ("pca", "tsne")
 THUMBNAIL = 56  # pixels

@@ -13,7 +13,7 @@ from ..techniques.scores import feature_map, log_probability, logit, probability
 from .base import normalized
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 _CLASS_SCORES = {
     "log-probability": (log_probability, "drop of log probability (nats)"),
@@ -45,9 +45,7 @@ def _largest(values: Any, *, k: int) -> Any:
 
 
 def _probabilities(network: "Network", pixels: np.ndarray) -> Any:
-    layer = network.spec.logits
-    if layer is None:
-        raise InputError(f"classes: {network.apply.note}")
+    layer = network.role("logits")
     return jax.nn.softmax(_activations(network, pixels, layer)[0])
 
 
@@ -67,7 +65,7 @@ def find_target(
     """
     choice(score, "score", _CLASS_SCORES)
     if asked is None and network.spec.logits is None:
-        layer = network.spec.feature_layer
+        layer = network.role("feature_layer")
         strengths = _activations(network, pixels, layer).sum(axis=(0, 1, 2))
         asked = f"{layer}:{int(strengths.argmax())}"
     if asked is not None and ":" in str(asked):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import folder_commands, weights
+from . import folder_commands, weights_commands
 from .drawing import draw
 from .folder_commands import neighbors, tour
 from .picture_commands import activations, filters, occlude
@@ -26,7 +26,7 @@ app = typer.Typer(
     "Compiled programs are kept in your cache folder, or in the one that JAXVIZ_CACHE names, so "
     "that the next command starts faster; JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
 )
-app.add_typer(weights.app, name="weights")
+app.add_typer(weights_commands.app, name="weights")
 for command in (tour, filters, activations, occlude, neighbors, patches, features, pack, draw):
     app.command()(command)
 app.command()(folder_commands.map)

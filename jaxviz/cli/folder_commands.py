@@ -24,7 +24,7 @@ from .output import write_analyses
 from .progress import counter, track
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
     from ..sweep import Features, PictureSet
 
 _IN_MEMORY = 2**30  # bytes of pixels, some 7,000 pictures
@@ -48,11 +48,11 @@ def _features_of(
     from .. import sweep
     from .._checks import known_layers
 
-    preprocessing = model.spec.preprocessing
+    preprocessing = model.preprocessing
     if sweep.is_features(folder):
         features = sweep.load_features(folder)
         return features, sweep.FolderPictures(features.paths, preprocessing)
-    name = layer or model.spec.feature_layer
+    name = layer or model.role("feature_layer")
     image = np.zeros((1, *preprocessing.input_shape), np.float32)
     known_layers(model.apply, model.params, image, name)  # before the pictures are read
     pictures = sweep.open_pictures(folder, preprocessing)
@@ -95,8 +95,8 @@ def tour(
     complete (named with `--weights`, or fetched with `jaxviz weights get`); otherwise SqueezeNet
     names the classes.
     """
+    from ..networks.loading import FULL
     from ..networks.places import cached_weights
-    from ..networks.registry import FULL
     from ..report.tour import write_tour
 
     if weights is None and cached_weights(network or USUAL):

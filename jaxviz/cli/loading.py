@@ -10,7 +10,7 @@ from .output import claim_output
 from .progress import track
 
 if TYPE_CHECKING:
-    from ..networks.registry import Network
+    from ..networks.network import Network
     from ..pictures.sets import ArrayPictures
 
 
@@ -29,8 +29,8 @@ def load_for(
 
 def load_network(network: str | None, weights: Path | None, *, usual: str = USUAL) -> "Network":
     """Load the network that is named, else the one that the weights are for, else the usual one."""
-    from ..networks.registry import FULL, load
-    from ..networks.weights import read_header
+    from ..networks.loading import FULL, load
+    from ..networks.weights_files import read_header
 
     if network is None and weights is not None and str(weights) != FULL:
         network = read_header(weights).metadata.get("network")
@@ -41,7 +41,7 @@ def read_pictures(model: "Network", paths: Sequence[Path]) -> "ArrayPictures":
     """Read pictures into memory and say which were skipped."""
     from ..pictures.sets import load_pictures
 
-    loaded = load_pictures(track(paths, len(paths), "reading"), model.spec.preprocessing)
+    loaded = load_pictures(track(paths, len(paths), "reading"), model.preprocessing)
     report_skipped(loaded.skipped)
     return loaded
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..analyses import Analysis
-    from ..networks.registry import Network
+    from ..networks.network import Network
 
 
 def claim_output(output: Path, *, save_arrays: bool = False) -> None:

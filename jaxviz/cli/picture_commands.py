@@ -37,7 +37,7 @@ def filters(
     from .. import analyses
 
     model = load_for(network, weights, output, save_arrays)
-    layers = layer or [model.spec.first_layer]
+    layers = layer or [model.role("first_layer")]
     usual = {model.spec.first_layer: 64}
     found = [analyses.filters(model, name, top=top or usual.get(name, 8)) for name in layers]
     options = {"layer": layers, "top": top}
@@ -60,7 +60,7 @@ def activations(
 
     model = load_for(network, weights, output, save_arrays)
     (one,) = analyses.read_pictures(model, [picture])
-    layers = layer or [model.spec.deep_layers[-1]]
+    layers = layer or [model.role("deep_layers")[-1]]
     found = [
         analyses.activations(model, one, name, top=top, channels=channel or ()) for name in layers
     ]

@@ -84,17 +84,17 @@ def patches(
         cluster=cluster,
     )  # fmt: skip
     model = load_network(network, weights)
-    layers = layer or [model.spec.deep_layers[-1]]
+    layers = layer or [model.role("deep_layers")[-1]]
     shapes = model.layers()
     for name in set(layers) & set(shapes):  # unknown ones are named by the sweep
         channels(channel or (), shapes[name][-1])
     if restart:
         sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)
-    pictures = sweep.open_pictures(folder, model.spec.preprocessing)
+    pictures = sweep.open_pictures(folder, model.preprocessing)
     with counter(", ".join(layers)) as progress:
         swept = sweep.top_patches(
-            model.apply, model.params, pictures, prepare=model.spec.preprocessing.normalize,
+            model.apply, model.params, pictures, prepare=model.preprocessing.normalize,
             layers=layers, k=top, largest=not smallest, unique_images=not all_positions,
             batch_size=batch_size, folder=output, save_every=save_every, part=part,
             progress=progress,
@@ -160,15 +160,15 @@ def features(
         cluster=cluster,
     )  # fmt: skip
     model = load_network(network, weights)
-    name = layer or model.spec.feature_layer
+    name = layer or model.role("feature_layer")
     if restart:
         sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)
-    pictures = sweep.open_pictures(folder, model.spec.preprocessing)
+    pictures = sweep.open_pictures(folder, model.preprocessing)
     options = {"folder": str(folder), "layer": name, "batch_size": batch_size}
     with counter(f"{name} features") as progress:
         made = sweep.features(
-            model.apply, model.params, pictures, prepare=model.spec.preprocessing.normalize,
+            model.apply, model.params, pictures, prepare=model.preprocessing.normalize,
             layer=name, folder=output, batch_size=batch_size, save_every=save_every, part=part,
             progress=progress, provenance=provenance(model, options),
         )  # fmt: skip
@@ -193,9 +193,9 @@ def pack(
     of pictures accepts it. If the command is interrupted, run it again to continue.
     """
     from .. import sweep
-    from ..networks.registry import load
+    from ..networks.loading import load
 
-    preprocessing = load(network).spec.preprocessing
+    preprocessing = load(network).preprocessing
     if restart:
         sweep.restart(output)
     pictures = sweep.folder_pictures(folder, preprocessing)

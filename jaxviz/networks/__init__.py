@@ -1,1 +1,1 @@
-"""Our own networks and the weights they are loaded with."""
+"""What the techniques run: `Network`, our own networks, their weights, and `load`."""

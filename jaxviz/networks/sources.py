@@ -1,4 +1,4 @@
-"""The files in which authors published complete weights: where they are and how to know them."""
+"""The official files of complete weights: address, digest, size, license and accuracy."""
 
 import hashlib
 import shlex

@@ -1,12 +1,12 @@
-"""Named tensors become the weights of one of our networks."""
+"""Tensors of a foreign file become the weights of one of our networks: names, axes and colors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from .._checks import InputError
-from ..networks import registry
-from .ported import Ported
+from ..networks import catalog
 from .stored import Stored, rows
 
 # torchvision's layers, and ours. Its kernels are (out, in, height, width) and (out, in).
@@ -20,59 +20,103 @@ _TORCHVISION = {
     "classifier.4": "fc7",
     "classifier.6": "fc8",
 }
-# The layer that reads the flattened last map, and that map's sides: torch flattens (channel, row,
-# col), we (row, col, channel). As a convolution that covers the map it is like any other kernel.
-_FLATTENED = {"fc6": (6, 6)}
-
-
-def arranged(
-    found: Mapping[str, Stored],
-    *,
-    written_as: str,
-    metadata: Mapping[str, str] | None = None,
-    network: str | None = None,
-    beside: tuple[str, ...] = (),
-) -> Ported:
-    """Find the network that the tensors are of, check them against it, and read them.
-
-    Names are torchvision's or ours. `network`, or what the metadata say, decides among several
-    networks that they fit. `beside` are names that are known to be left over.
-    """
-    tensors = _bare(found)
-    theirs = _TORCHVISION_NAMES if _is_torchvision(tensors) else {}
-    said = metadata or {}
-    network = "alexnet" if theirs else _most_alike(tensors, network or said.get("network"))
-    shapes = _wanted(network, tensors, theirs)
-    named = {name: theirs.get(name, name) for name in shapes}
-    missing = [their for their in named.values() if their not in tensors]
-    if missing:
-        raise InputError(f"does not fit the network {network}; missing: {_listed(missing)}")
-    for name, their in named.items():
-        expected = as_torch(shapes[name]) if theirs else shapes[name]
-        if tensors[their].shape != expected:
-            raise InputError(f"{their} has shape {tensors[their].shape}, expected {expected}")
-    read: dict[str, np.ndarray] = {}
-    for name, their in named.items():
-        read[name] = np.empty(shapes[name], np.float32)
-        try:
-            fill(turned(name, read[name]) if theirs else read[name], tensors[their])
-        except InputError as error:
-            raise InputError(f"{their}: {error}") from None
-    left_over = tuple(name for name in tensors if name not in named.values()) + beside
-    return Ported(network, read, {**said, "network": network, "format": written_as}, left_over)
-
-
 _TORCHVISION_NAMES = {
     f"{layer}.{ours}": f"{their}.{part}"
     for their, layer in _TORCHVISION.items()
     for part, ours in (("weight", "kernel"), ("bias", "bias"))
 }
+# The layer that reads the flattened last map, and that map's sides: torch flattens (channel, row,
+# col), we (row, col, channel). As a convolution that covers the map it is like any other kernel.
+_FLATTENED = {"fc6": (6, 6)}
+_COLORS = "conv1.kernel"  # the one kernel that reads colors
 
 
-def _bare(found: Mapping[str, Stored]) -> dict[str, Stored]:
+class Ported(NamedTuple):
+    """Weights of a foreign file, arranged for one of our networks.
+
+    `network` is a name that `load` knows. `tensors` are float32, in C order, by our flat names
+    ("conv1.kernel", "fc6.bias"): convolutions as (height, width, in, out), dense layers as
+    (in, out). `metadata` says where they come from. `left_over` are the names in the file that the
+    network has no place for.
+    """
+
+    network: str
+    tensors: dict[str, np.ndarray]
+    metadata: dict[str, str]
+    left_over: tuple[str, ...] = ()
+
+
+def from_names(
+    stored: Mapping[str, Stored],
+    *,
+    written_as: str,
+    metadata: Mapping[str, str] | None = None,
+    network: str | None = None,
+    left_over: tuple[str, ...] = (),
+) -> Ported:
+    """Find the network that the tensors are of, check them against it, and read them.
+
+    Names are torchvision's or ours. `network`, or what the metadata say, decides among several
+    networks that they fit. `left_over` are names that are known to have no place.
+    """
+    tensors = _without_wrapper(stored)
+    metadata = metadata or {}
+    theirs = _TORCHVISION_NAMES if _is_torchvision(tensors) else {}
+    network = "alexnet" if theirs else _best_fit(tensors, network or metadata.get("network"))
+    shapes = _shapes_in(tensors, network, theirs)
+    names = {name: theirs.get(name, name) for name in shapes}
+    missing = [name for name in names.values() if name not in tensors]
+    if missing:
+        raise InputError(f"does not fit the network {network}; missing: {_listed(missing)}")
+    for ours, name in names.items():
+        expected = torch_shape(shapes[ours]) if theirs else shapes[ours]
+        if tensors[name].shape != expected:
+            raise InputError(f"{name} has shape {tensors[name].shape}, expected {expected}")
+    arrays = _read(
+        shapes,
+        {ours: (name, tensors[name]) for ours, name in names.items()},
+        in_torch_order if theirs else lambda _, values: values,
+    )
+    left_over = tuple(name for name in tensors if name not in names.values()) + left_over
+    return Ported(
+        network, arrays, {**metadata, "network": network, "format": written_as}, left_over
+    )
+
+
+def from_caffe_layout(
+    network: str,
+    find: Callable[[str, tuple[int, ...]], Stored],
+    metadata: Mapping[str, str],
+    left_over: tuple[str, ...] = (),
+) -> Ported:
+    """Read all parameters of a network; `find` gives one by our name and Caffe's shape."""
+    stored = {name: (name, find(name, shape)) for name, shape in caffe_shapes(network).items()}
+    arrays = _read(_shapes(network)[0], stored, in_caffe_order)
+    return Ported(network, arrays, {**metadata, "network": network}, left_over)
+
+
+def _read(
+    shapes: Mapping[str, tuple[int, ...]],
+    stored: Mapping[str, tuple[str, Stored]],
+    order: Callable[[str, np.ndarray], np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Our arrays, each filled by a tensor, whose name errors say, in the file's order of axes."""
+    arrays: dict[str, np.ndarray] = {}
+    for ours, (name, tensor) in stored.items():
+        arrays[ours] = np.empty(shapes[ours], np.float32)
+        place = order(ours, arrays[ours])
+        try:
+            for part, piece in rows(tensor):
+                place[part] = piece.reshape(-1, *place.shape[1:])
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+    return arrays
+
+
+def _without_wrapper(stored: Mapping[str, Stored]) -> dict[str, Stored]:
     """Names without the "module." that torch's wrappers for several devices add."""
     tensors: dict[str, Stored] = {}
-    for name, tensor in found.items():
+    for name, tensor in stored.items():
         bare = name.removeprefix("module.").replace("features.module.", "features.")
         if bare in tensors:
             raise InputError(f"holds two tensors of the name {bare[:80]!r}")
@@ -89,44 +133,52 @@ def _is_torchvision(tensors: Mapping[str, Stored]) -> bool:
     return any(name in tensors for name in _TORCHVISION_NAMES.values())
 
 
-def _most_alike(tensors: Mapping[str, Stored], said: str | None) -> str:
-    """The network with most of these tensors; among several, the one that is said."""
-    shared: dict[str, tuple[int, int]] = {}
-    for network in registry.networks():
-        parameters = registry.parameter_shapes(network)[0]
-        names = [name for name in parameters if name in tensors]
-        fitting = [name for name in names if tensors[name].shape == tuple(parameters[name].shape)]
-        shared[network] = len(fitting), len(names)
-    most = max(shared.values())
+def _best_fit(tensors: Mapping[str, Stored], preferred: str | None) -> str:
+    """The network with most of these tensors; of several equal ones the preferred one."""
+    fits: dict[str, tuple[int, int]] = {}
+    for network in catalog.networks():
+        shapes = _shapes(network)[0]
+        names = [name for name in shapes if name in tensors]
+        fits[network] = sum(tensors[name].shape == shapes[name] for name in names), len(names)
+    most = max(fits.values())
     if not most[1]:
         raise InputError(f"holds the tensors of no network known here: {_listed(list(tensors))}")
-    best = [name for name, counts in shared.items() if counts == most]
-    if said not in best and len(best) > 1:
+    best = [name for name, counts in fits.items() if counts == most]
+    if preferred not in best and len(best) > 1:
         raise InputError(f"fits {' and '.join(best)} alike; say which with network=")
-    return said if said in best else best[0]
+    return preferred if preferred in best else best[0]
 
 
-def _wanted(
-    network: str, tensors: Mapping[str, Stored], theirs: Mapping[str, str]
+def _shapes_in(
+    tensors: Mapping[str, Stored], network: str, theirs: Mapping[str, str]
 ) -> dict[str, tuple[int, ...]]:
     """The network's parameters; without those at its end, if the file has none of them."""
-    complete, *shorter = (
-        {name: tuple(value.shape) for name, value in parameters.items()}
-        for parameters in registry.parameter_shapes(network)
-    )
+    complete, *shorter = _shapes(network)
     for shapes in shorter:
         if not any(theirs.get(name, name) in tensors for name in complete.keys() - shapes.keys()):
             return shapes
     return complete
 
 
-def as_torch(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _shapes(network: str) -> list[dict[str, tuple[int, ...]]]:
+    return [
+        {name: tuple(value.shape) for name, value in parameters.items()}
+        for parameters in catalog.parameter_shapes(network)
+    ]
+
+
+def caffe_shapes(network: str) -> dict[str, tuple[int, ...]]:
+    """The parameters of one of Caffe's AlexNets by our names, with the shapes Caffe gives them."""
+    return {name: torch_shape(shape) for name, shape in _shapes(network)[0].items()}
+
+
+def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that torch and Caffe give a tensor of this shape of ours."""
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
-def turned(name: str, values: np.ndarray) -> np.ndarray:
-    """A view of our tensor in which it has torch's order: (out, in, height, width)."""
+def in_torch_order(name: str, values: np.ndarray) -> np.ndarray:
+    """A view of our tensor in torch's order: (out, in, height, width)."""
     if values.ndim == 1:
         return values
     layer = name.removesuffix(".kernel")
@@ -134,10 +186,10 @@ def turned(name: str, values: np.ndarray) -> np.ndarray:
     return values.reshape(*sides, -1, values.shape[-1]).transpose(3, 2, 0, 1)
 
 
-def fill(place: np.ndarray, tensor: Stored) -> None:
-    """Read a tensor into its place."""
-    for part, piece in rows(tensor):
-        place[part] = piece.reshape(-1, *place.shape[1:])
+def in_caffe_order(name: str, values: np.ndarray) -> np.ndarray:
+    """A view of our tensor in Caffe's order: torch's, and colors from blue to red."""
+    view = in_torch_order(name, values)
+    return view[:, ::-1] if name == _COLORS else view
 
 
 def _listed(names: list[str]) -> str:

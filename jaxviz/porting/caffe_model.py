@@ -1,4 +1,4 @@
-"""Caffe's models: the layers of a net with their weights, in either generation of its format.
+"""Reading Caffe's models: the layers of a net with their weights, in both generations of layers.
 
 Jia et al. 2014, "Caffe: convolutional architecture for fast feature embedding"; the numbers of the
 fields are those of its caffe.proto.
@@ -8,10 +8,9 @@ import os
 from typing import NamedTuple
 
 from .._checks import InputError, choice
-from .caffe_layout import from_caffe_layout
+from .arrangement import Ported, from_caffe_layout
 from .caffe_settings import check_settings
-from .ported import Ported
-from .protobuf import BYTES, VARINT, Field, Wire
+from .protobuf import BYTES, VARINT, Message, Wire
 from .source import Source, opened
 from .stored import Stored
 
@@ -44,23 +43,18 @@ class _Layer(NamedTuple):
     kind: str
     bottoms: list[str]
     tops: list[str]
-    blobs: list[Field]
+    blobs: list[Message]
 
 
-def is_caffe(path: str | os.PathLike[str]) -> bool:
+def is_caffe(source: Source) -> bool:
     """Whether the file looks like a net of Caffe's with its layers."""
-    with opened(path) as source:
-        wire = Wire(source)
-        try:
-            for field in wire.fields(clipped=True):
-                if field.number in _GENERATIONS and field.wire == BYTES:
-                    known = _GENERATIONS[field.number]
-                    first = next(wire.fields(field, clipped=True), None)
-                    naming = known.name, known.bottom, known.top
-                    return first is not None and first.number in naming
-                if field.number not in _BEFORE_LAYERS or (field.number, field.wire) == (1, VARINT):
-                    return False
-        except InputError:
+    wire = Wire(source)
+    for field in wire.fields(clipped=True):
+        if field.number in _GENERATIONS and field.wire == BYTES:
+            known = _GENERATIONS[field.number]
+            first = next(wire.fields(field, clipped=True), None)
+            return first is not None and first.number in (known.name, known.bottom, known.top)
+        if field.number not in _BEFORE_LAYERS or (field.number, field.wire) == (1, VARINT):
             return False
     return False
 
@@ -81,23 +75,20 @@ def port_caffe(path: str | os.PathLike[str], *, network: str | None = None) -> P
 
 
 def _port(source: Source, network: str | None) -> Ported:
-    wire = Wire(source)
-    name = ""
+    net = Wire(source).message()
     layers: dict[str, _Layer] = {}
-    for field in wire.fields():
-        if field.number == 1:
-            name = wire.text(field)
-        elif field.number in _GENERATIONS:
-            layer = _layer(wire, field, _GENERATIONS[field.number])
+    for number, generation in _GENERATIONS.items():
+        for message in net.messages(number):
+            layer = _layer(message, generation)
             if layer.name in layers and (layer.blobs or layers[layer.name].blobs):
                 raise InputError(f"has two layers of the name {layer.name[:80]!r}")
             layers[layer.name] = layer
             if len(layers) > _MOST_LAYERS:
                 raise InputError(f"has more than {_MOST_LAYERS} layers")
-    said = _said(list(layers.values()), name)
-    if said and network and said != network:
-        raise InputError(f"its layers are those of {said}, not of {network}")
-    network = network or said
+    recognized = _network_of(list(layers.values()), net.text(1))
+    if recognized and network and recognized != network:
+        raise InputError(f"its layers are those of {recognized}, not of {network}")
+    network = network or recognized
     if network is None:
         raise InputError(
             "its layers do not tell whether it is caffe_alexnet, which normalizes before it pools, "
@@ -113,73 +104,61 @@ def _port(source: Source, network: str | None) -> Ported:
                 f"does not fit {network}: {layer} has {len(blobs)} tensors, expected 2"
             )
         used.add(layer)
-        return _blob(wire, blobs[part == "bias"], parameter, shape)
+        return _blob(blobs[part == "bias"], parameter, shape)
 
     metadata = {"format": "Caffe model"}
-    beside = [layer.name for layer in layers.values() if layer.blobs]
+    with_weights = [layer.name for layer in layers.values() if layer.blobs]
     ported = from_caffe_layout(network, find, metadata)
-    return ported._replace(left_over=tuple(name[:80] for name in beside if name not in used))
+    return ported._replace(left_over=tuple(name[:80] for name in with_weights if name not in used))
 
 
-def _layer(wire: Wire, inside: Field, known: _Generation) -> _Layer:
-    layer = _Layer("", "", [], [], [])
-    for field in wire.fields(inside):
-        if field.number == known.name:
-            layer = layer._replace(name=wire.text(field))
-        elif field.number == known.kind:
-            kind = _V1_KINDS.get(field.value, "") if field.wire == VARINT else wire.text(field)
-            layer = layer._replace(kind=kind)
-        elif field.number == known.bottom:
-            layer.bottoms.append(wire.text(field))
-        elif field.number == known.top:
-            layer.tops.append(wire.text(field))
-        elif field.number == known.blobs:
-            layer.blobs.append(field)
-    for field in wire.fields(inside):
-        if field.number in known.settings:
-            check_settings(wire, field, layer.name, known.settings[field.number])
+def _layer(message: Message, generation: _Generation) -> _Layer:
+    kinds = message.all(generation.kind)
+    kind = (
+        _V1_KINDS.get(kinds[-1].value, "") if kinds and kinds[-1].wire == VARINT
+        else message.text(generation.kind)
+    )  # fmt: skip
+    layer = _Layer(
+        message.text(generation.name),
+        kind,
+        message.texts(generation.bottom),
+        message.texts(generation.top),
+        message.messages(generation.blobs),
+    )
+    for number, setting in generation.settings.items():
+        for part in message.messages(number):
+            check_settings(part, layer.name, setting)
     return layer
 
 
-def _said(layers: list[_Layer], name: str) -> str | None:
+def _network_of(layers: list[_Layer], name: str) -> str | None:
     """Which network this is: by what its norms and pools read, by their order, by its name."""
     norms = [layer for layer in layers if layer.kind == "LRN"]
     pools = [layer for layer in layers if layer.kind == "Pooling"]
-    found = set()
+    orders = set()
     for norm in norms:
         for pool in pools:
             if set(norm.bottoms) & set(pool.tops):
-                found.add("caffenet")
+                orders.add("caffenet")
             if set(pool.bottoms) & set(norm.tops):
-                found.add("caffe_alexnet")
-    if len(found) > 1:
+                orders.add("caffe_alexnet")
+    if len(orders) > 1:
         raise InputError("normalizes before one pool and after another, as no known network does")
-    if found:
-        return found.pop()
+    if orders:
+        return orders.pop()
     if norms and pools:
         return NETWORKS[layers.index(pools[0]) < layers.index(norms[0])]
     return _NAMES.get(name.lower())
 
 
-def _blob(wire: Wire, inside: Field, parameter: str, expected: tuple[int, ...]) -> Stored:
+def _blob(blob: Message, parameter: str, expected: tuple[int, ...]) -> Stored:
     """One tensor; its shape is a message, or four numbers of which the first may be ones."""
-    shape: list[int] = []
-    legacy = [1, 1, 1, 1]
-    data = []
-    for field in wire.fields(inside):
-        if field.number == 7:
-            shape = [
-                n for dims in wire.fields(field) if dims.number == 1 for n in wire.integers(dims)
-            ]
-        elif 1 <= field.number <= 4:
-            legacy[field.number - 1] = wire.integers(field)[0]
-        elif field.number == 5:
-            data.append(field)
-    shape = shape or legacy
-    bare = shape[len(shape) - len(expected) :]
-    if tuple(bare) != expected or any(n != 1 for n in shape[: len(shape) - len(bare)]):
+    shape = [side for sides in blob.messages(7)[-1:] for side in sides.integers(1)]
+    shape = shape or [blob.integer(number) if blob.all(number) else 1 for number in range(1, 5)]
+    ones, sides = shape[: -len(expected)], shape[-len(expected) :]
+    if tuple(sides) != expected or any(side != 1 for side in ones):
         raise InputError(f"{parameter} has shape {tuple(shape[:8])}, expected {expected}")
     try:
-        return wire.floats(data, expected)
+        return blob.wire.floats(blob.all(5), expected)
     except InputError as error:
         raise InputError(f"{parameter} {error}") from None

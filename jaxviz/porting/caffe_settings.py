@@ -1,11 +1,11 @@
-"""What Caffe's AlexNets set in their layers; a net that sets anything else is another network."""
+"""The settings of the layers in Caffe's AlexNets; a net with other settings is refused."""
 
 import math
 from typing import NamedTuple
 
 from .._checks import InputError
 from ..networks.caffe_alexnet import CONVOLUTIONS
-from .protobuf import VARINT, Field, Wire
+from .protobuf import Message
 
 
 class _Setting(NamedTuple):
@@ -44,21 +44,12 @@ _CONVOLUTION = {
 }
 
 
-def check_settings(wire: Wire, inside: Field, layer: str, kind: str) -> None:
-    """Refuse a layer whose settings, in the field given, are not those of our networks."""
-    table = {"LRN": _NORM, "Pooling": _POOL}.get(kind) or _CONVOLUTION.get(layer, ())
-    if not table:
-        return
-    found: dict[int, list[float]] = {}
-    for field in wire.fields(inside):
-        if any(field.number in setting.fields for setting in table):
-            values: list[float] = (
-                [wire.number(field)] if kind == "LRN" and field.wire != VARINT
-                else [float(value) for value in wire.integers(field)]
-            )  # fmt: skip
-            found.setdefault(field.number, []).extend(values)
+def check_settings(message: Message, layer: str, kind: str) -> None:
+    """Refuse a layer whose settings, in this message, are not those of our networks."""
+    table = {"LRN": _NORM, "Pooling": _POOL}.get(kind, _CONVOLUTION.get(layer, ()))
+    read = message.floats if kind == "LRN" else message.integers
     for setting in table:
-        values = [value for number in setting.fields for value in found.get(number, [])]
+        values = [value for number in setting.fields for value in read(number)]
         values = values or ([] if setting.default is None else [setting.default])
         for value in values:
             if not math.isclose(value, setting.wanted, rel_tol=1e-6):

@@ -1,4 +1,4 @@
-"""The pruned and quantized AlexNet in nine megabytes.
+"""Reading the pruned and quantized AlexNet of Deep Compression, nine megabytes.
 
 Han, Mao & Dally 2016, "Deep compression: compressing deep neural networks with pruning, trained
 quantization and Huffman coding", arXiv:1510.00149, sections 2 and 3; the file is the one that its
@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._checks import InputError
-from ..networks import registry
+from ..networks import catalog
 from ..networks.sources import file_digest
-from .caffe_layout import parameters, place_for
-from .ported import Ported
+from .arrangement import Ported, caffe_shapes, in_caffe_order
 from .source import Source, opened
 
 NETWORK = "caffe_alexnet"
@@ -39,13 +38,9 @@ class _Part(NamedTuple):
     end: int
 
 
-def is_deep_compression(path: str | os.PathLike[str]) -> bool:
+def is_deep_compression(source: Source) -> bool:
     """Whether the file has the length that the counts at its start require."""
-    with opened(path) as source:
-        try:
-            return _parts(source)[-1].end == source.size
-        except InputError:
-            return False
+    return _parts(source)[-1].end == source.size
 
 
 def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
@@ -59,13 +54,13 @@ def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
         if parts[-1].end != source.size:
             raise InputError(f"has {source.size} bytes, expected {parts[-1].end}")
         tensors: dict[str, np.ndarray] = {}
-        shapes = registry.parameter_shapes(NETWORK)[0]
+        shapes = catalog.parameter_shapes(NETWORK)[0]
         for part in parts:
             biases = source.read(part.biases, part.codes - part.biases)
             tensors[f"{part.layer}.bias"] = np.frombuffer(biases, "<f4").astype(np.float32)
             name = f"{part.layer}.kernel"
             tensors[name] = np.empty(shapes[name].shape, np.float32)
-            place = place_for(name, tensors[name])
+            place = in_caffe_order(name, tensors[name])
             place[...] = _weights(source, part).reshape(place.shape)
     metadata = {"network": NETWORK, "format": "Deep Compression"}
     if file_digest(Path(path), "git") == PUBLISHED:
@@ -74,7 +69,7 @@ def port_deep_compression(path: str | os.PathLike[str]) -> Ported:
 
 
 def _parts(source: Source) -> list[_Part]:
-    shapes = parameters(NETWORK)
+    shapes = caffe_shapes(NETWORK)
     layers = sorted({name.split(".")[0] for name in shapes})
     counts = struct.unpack(f"<{len(layers)}I", source.read(0, 4 * len(layers)))
     parts, place = [], 4 * len(layers)
@@ -112,7 +107,7 @@ def _weights(source: Source, part: _Part) -> np.ndarray:
 
 def _unpacked(data: bytes, bits: int, count: int) -> np.ndarray:
     """Numbers of 8 bits, or of 4 with the low half of each byte first."""
-    found = np.frombuffer(data, np.uint8)
+    numbers = np.frombuffer(data, np.uint8)
     if bits == 4:
-        found = np.stack([found & 15, found >> 4], axis=1).reshape(-1)
-    return found[:count]
+        numbers = np.stack([numbers & 15, numbers >> 4], axis=1).reshape(-1)
+    return numbers[:count]

@@ -1,4 +1,4 @@
-"""Official weights, fetched and ported into the user's cache; only what has the digest is used."""
+"""Official weights, fetched into the user's cache, checked by their digest, and converted."""
 
 import time
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .._checks import InputError, choice
+from ..networks.loading import verify_weights
 from ..networks.places import cache_folder, cached_file
-from ..networks.registry import verify_weights
 from ..networks.sources import OFFICIAL, Official, by_hand, file_digest
 from .recognition import port_weights
 from .transfer import Interrupted, Part, Progress, receive
 
-_TRIES = 5  # in a row that brought nothing
+_TRIES = 5  # in a row without a new byte
 _WAIT = 1.0  # seconds before the second try, and twice as long before each further one
 
 
@@ -27,8 +27,8 @@ def download_weights(
     """Fetch an official file and port it; return the safetensors file in the user's cache.
 
     `name` is a key of `networks.sources.OFFICIAL`: "alexnet", "caffe_alexnet",
-    "caffe_alexnet-compressed", "caffe_alexnet-onnx" or "caffenet". Weights that are there and
-    intact are not fetched again.
+    "caffe_alexnet-compressed", "caffe_alexnet-onnx" or "caffenet". Undamaged weights that are
+    there already are not fetched again.
     `progress` is called with the bytes that have come and those of the whole (None if unknown),
     `say` with a line to read.
 
@@ -76,21 +76,19 @@ def fetch(name: str, official: Official, folder: Path, *, progress: Progress = _
         try:
             receive(official.address, part, most_bytes=official.most_bytes, progress=progress)
         except Interrupted as error:
-            came = part.size() > furthest
-            tries, furthest, moved = (
-                0 if came else tries + 1,
-                max(furthest, part.size()),
-                moved or came,
-            )
+            if part.size() > furthest:
+                tries, furthest, moved = 0, part.size(), True
+            else:
+                tries += 1
             if error.final or not moved or tries >= _TRIES:
                 raise InputError(_advice(name, official, error, part.size())) from None
             time.sleep(_WAIT * 2**tries)
-    found = file_digest(part.path, official.digest_kind)
-    if found != official.digest:
+    digest = file_digest(part.path, official.digest_kind)
+    if digest != official.digest:
         part.remove()
         raise InputError(
             f"weights: {name}: what {official.address} sent is not the official file, and was "
-            f"removed: its {official.digest_kind} is {found}, expected {official.digest}"
+            f"removed: its {official.digest_kind} is {digest}, expected {official.digest}"
         )
     part.path.replace(path)
     part.remove()

@@ -1,51 +1,53 @@
-"""What a reader of networks needs of an ONNX file: its nodes, their attributes, its tensors."""
+"""The graph of an ONNX file: its nodes with their attributes, its tensors and its inputs."""
 
 import struct
 from typing import NamedTuple
 
 from .._checks import InputError
-from .protobuf import BYTES, VARINT, Field, Wire
+from .protobuf import BYTES, VARINT, Message, Wire
+from .source import Source
 from .stored import Stored
 
 _MOST_NODES = 5000
 _FLOAT, _INT64 = 1, 7
+_OWN_DOMAINS = ("", "ai.onnx")
 _TYPES = {2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 
 
 class Tensor(NamedTuple):
-    """A tensor's shape and where its numbers lie; not read, whatever it claims to be."""
+    """A tensor's shape and number type, and the message with its numbers, which are not read."""
 
     name: str
     shape: tuple[int, ...]
     kind: int
-    raw: list[Field]
-    floats: list[Field]
-    integers: list[Field]
-    elsewhere: bool
+    message: Message
 
-    def stored(self, wire: Wire, shape: tuple[int, ...]) -> Stored:
+    def stored(self, shape: tuple[int, ...]) -> Stored:
         """The tensor to be read, which must have this shape."""
-        if self.elsewhere:
-            raise InputError(f"{self.name[:80]} lies in another file, which is not read")
+        name, message = self.name[:80], self.message
+        if message.all(13) or 1 in message.integers(14):
+            raise InputError(f"{name} lies in another file, which is not read")
         if self.kind != _FLOAT:
-            named = _TYPES.get(self.kind, f"of type {self.kind}")
-            raise InputError(f"{self.name[:80]} is {named}, expected float32")
+            kind = _TYPES.get(self.kind, f"of type {self.kind}")
+            raise InputError(f"{name} is {kind}, expected float32")
         if self.shape != shape:
-            raise InputError(f"{self.name[:80]} has shape {self.shape[:8]}, expected {shape}")
+            raise InputError(f"{name} has shape {self.shape[:8]}, expected {shape}")
         try:
-            return wire.floats(self.raw or self.floats, shape)
+            return message.wire.floats(message.all(9) or message.all(4), shape)
         except InputError as error:
-            raise InputError(f"{self.name[:80]} {error}") from None
+            raise InputError(f"{name} {error}") from None
 
-    def numbers(self, wire: Wire) -> list[int]:
+    def numbers(self) -> list[int]:
         """The few whole numbers of a shape."""
-        found = [number for field in self.integers for number in wire.integers(field)]
-        for field in self.raw:
+        values = self.message.integers(7)
+        for field in self.message.all(9):
             size = field.end - field.start
             if self.kind != _INT64 or size % 8 or size > 64:
                 raise InputError(f"{self.name[:80]} is no shape")
-            found += struct.unpack(f"<{size // 8}q", wire.source.read(field.start, size))
-        return found
+            values += struct.unpack(
+                f"<{size // 8}q", self.message.wire.source.read(field.start, size)
+            )
+        return values
 
 
 class Node(NamedTuple):
@@ -66,9 +68,9 @@ class Graph(NamedTuple):
     opset: int
 
 
-def looks_like_onnx(wire: Wire) -> bool:
-    """Whether this begins as a model and has a graph."""
-    first = True
+def is_onnx(source: Source) -> bool:
+    """Whether the file begins as an ONNX model and has a graph."""
+    wire, first = Wire(source), True
     for field in wire.fields(clipped=True):
         if first and (field.number, field.wire) != (1, VARINT):
             return False
@@ -83,110 +85,50 @@ def looks_like_onnx(wire: Wire) -> bool:
 
 def read_graph(wire: Wire) -> Graph:
     """The graph of a model."""
-    graph = Graph([], {}, {}, 0)
-    graphs = 0
-    for field in wire.fields():
-        if field.number == 7:
-            graphs += 1
-            for part in wire.fields(field):
-                _add(wire, part, graph)
-                if len(graph.nodes) > _MOST_NODES:
-                    raise InputError(f"has more than {_MOST_NODES} nodes")
-        elif field.number == 8:
-            domain, version = "", 0
-            for part in wire.fields(field):
-                if part.number == 1:
-                    domain = wire.text(part)
-                elif part.number == 2:
-                    version = wire.integers(part)[0]
-            if domain in ("", "ai.onnx"):
-                graph = graph._replace(opset=version)
-    if graphs != 1:
-        raise InputError(f"has {graphs} graphs, expected one")
-    return graph
-
-
-def _add(wire: Wire, part: Field, graph: Graph) -> None:
-    if part.number == 1:
-        graph.nodes.append(_node(wire, part))
-    elif part.number == 5:
-        tensor = _tensor(wire, part)
-        if tensor.name in graph.tensors:
-            raise InputError(f"has two tensors of the name {tensor.name[:80]!r}")
-        graph.tensors[tensor.name] = tensor
-    elif part.number == 11:
-        name, shape = _input(wire, part)
-        graph.inputs[name] = shape
-    elif part.number == 15:
+    model = wire.message()
+    if len(model.all(7)) != 1:
+        raise InputError(f"has {len(model.all(7))} graphs, expected one")
+    (graph,) = model.messages(7)
+    if len(graph.all(1)) > _MOST_NODES:
+        raise InputError(f"has more than {_MOST_NODES} nodes")
+    if graph.all(15):
         raise InputError("has sparse tensors, which are not read")
+    tensors: dict[str, Tensor] = {}
+    for tensor in map(_tensor, graph.messages(5)):
+        if tensor.name in tensors:
+            raise InputError(f"has two tensors of the name {tensor.name[:80]!r}")
+        tensors[tensor.name] = tensor
+    opsets = [part.integer(2) for part in model.messages(8) if part.text(1) in _OWN_DOMAINS]
+    return Graph(
+        [_node(message) for message in graph.messages(1)],
+        tensors,
+        {message.text(1): _input_shape(message) for message in graph.messages(11)},
+        (opsets or [0])[-1],
+    )
 
 
-def _node(wire: Wire, inside: Field) -> Node:
-    node = Node("", [], [], {})
-    for field in wire.fields(inside):
-        if field.number == 1:
-            node.inputs.append(wire.text(field))
-        elif field.number == 2:
-            node.outputs.append(wire.text(field))
-        elif field.number == 4:
-            node = node._replace(kind=wire.text(field))
-        elif field.number == 5:
-            name, value = _attribute(wire, field)
-            node.attributes[name] = value
-        elif field.number == 7 and wire.text(field) not in ("", "ai.onnx"):
-            raise InputError(f"has an operation of {wire.text(field)[:80]!r}, which is not known")
-    return node
+def _node(message: Message) -> Node:
+    if message.text(7) not in _OWN_DOMAINS:
+        raise InputError(f"has an operation of {message.text(7)[:80]!r}, which is not known")
+    attributes = {part.text(1): _attribute(part) for part in message.messages(5)}
+    return Node(message.text(4), message.texts(1), message.texts(2), attributes)
 
 
-def _attribute(wire: Wire, inside: Field) -> tuple[str, list[float] | str | Tensor]:
-    name, value = "", list[float]()
-    other: str | Tensor | None = None
-    for field in wire.fields(inside):
-        if field.number == 1:
-            name = wire.text(field)
-        elif field.number == 2:
-            value.append(wire.number(field))
-        elif field.number in (3, 8):
-            value += map(float, wire.integers(field))
-        elif field.number == 4:
-            other = wire.text(field)
-        elif field.number == 5:
-            other = _tensor(wire, field)
-    return name, value if other is None else other
+def _attribute(message: Message) -> list[float] | str | Tensor:
+    if message.all(5):
+        return _tensor(message.messages(5)[-1])
+    if message.all(4):
+        return message.text(4)
+    return [*message.floats(2), *map(float, message.integers(3) + message.integers(8))]
 
 
-def _tensor(wire: Wire, inside: Field) -> Tensor:
-    shape: list[int] = []
-    raw, floats, integers = list[Field](), list[Field](), list[Field]()
-    name, kind, elsewhere = "", 0, False
-    for field in wire.fields(inside):
-        if field.number == 1:
-            shape += wire.integers(field)
-        elif field.number == 2:
-            kind = wire.integers(field)[0]
-        elif field.number == 4:
-            floats.append(field)
-        elif field.number == 7:
-            integers.append(field)
-        elif field.number == 8:
-            name = wire.text(field)
-        elif field.number == 9:
-            raw.append(field)
-        elif field.number in (13, 14):
-            elsewhere = elsewhere or field.number == 13 or field.value == 1
-    return Tensor(name, tuple(shape), kind, raw, floats, integers, elsewhere)
+def _tensor(message: Message) -> Tensor:
+    return Tensor(message.text(8), tuple(message.integers(1)), message.integer(2), message)
 
 
-def _input(wire: Wire, inside: Field) -> tuple[str, list[int]]:
-    """The name and shape of an input: a type, in it a tensor's, in it a shape, in it its sides."""
-    name, sides = "", list[int]()
-    for field in wire.fields(inside):
-        if field.number == 1:
-            name = wire.text(field)
-        elif field.number == 2:
-            kinds = [kind for kind in wire.fields(field) if kind.number == 1]
-            shapes = [s for kind in kinds for s in wire.fields(kind) if s.number == 2]
-            for side in [d for shape in shapes for d in wire.fields(shape) if d.number == 1]:
-                known = [wire.integers(value) for value in wire.fields(side) if value.number == 1]
-                sides.append(known[0][0] if known else 0)
-    return name, sides
+def _input_shape(message: Message) -> list[int]:
+    """The shape of an input, which lies in a type, in a tensor's type, in a shape, in its sides."""
+    inner = [message]
+    for number in (2, 1, 2, 1):
+        inner = [part for outer in inner for part in outer.messages(number)]
+    return [side.integer(1) for side in inner]

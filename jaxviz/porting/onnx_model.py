@@ -1,4 +1,4 @@
-"""ONNX models of Caffe's AlexNets, as its model zoo has them, in opsets 3 to 12.
+"""Reading ONNX models of Caffe's AlexNets, as ONNX's model zoo has them, in opsets 3 to 12.
 
 The graph is followed from its input, node by node, and must compute what our network computes.
 """
@@ -11,9 +11,8 @@ import numpy as np
 
 from .._checks import InputError
 from ..networks.caffe_alexnet import CONVOLUTIONS, DENSE
-from .caffe_layout import from_caffe_layout
-from .onnx_graph import Graph, Node, Tensor, looks_like_onnx, read_graph
-from .ported import Ported
+from .arrangement import Ported, from_caffe_layout
+from .onnx_graph import Graph, Node, Tensor, read_graph
 from .protobuf import Wire
 from .source import Source, opened
 from .stored import Stored
@@ -28,15 +27,6 @@ class _Step(NamedTuple):
     kinds: tuple[str, ...]
     layer: str
     attributes: dict[str, tuple[Any, Any]]
-
-
-def is_onnx(path: str | os.PathLike[str]) -> bool:
-    """Whether the file looks like an ONNX model."""
-    with opened(path) as source:
-        try:
-            return looks_like_onnx(Wire(source))
-        except InputError:
-            return False
 
 
 def port_onnx(path: str | os.PathLike[str]) -> Ported:
@@ -54,8 +44,7 @@ def port_onnx(path: str | os.PathLike[str]) -> Ported:
 
 
 def _port(source: Source) -> Ported:
-    wire = Wire(source)
-    graph = read_graph(wire)
+    graph = read_graph(Wire(source))
     making = [node for node in graph.nodes if node.kind in ("Constant", "ConstantOfShape")]
     nodes = [node for node in graph.nodes if node.kind not in ("Constant", "ConstantOfShape")]
     side = _side(graph, nodes)
@@ -72,10 +61,10 @@ def _port(source: Source) -> Ported:
             raise InputError(f"does not fit {network}: {layer} has no {part}")
         name = names[place]
         if name in made:
-            return _made(wire, graph, made[name], shape)
+            return _made(graph, made[name], shape)
         if name not in graph.tensors:
             raise InputError(f"{layer} reads {name[:80]!r}, which the file does not hold")
-        return graph.tensors[name].stored(wire, shape)
+        return graph.tensors[name].stored(shape)
 
     metadata = {"format": "ONNX", "opset": str(graph.opset)}
     if side == 224:
@@ -97,66 +86,40 @@ def _side(graph: Graph, nodes: list[Node]) -> int:
 def _steps(network: str, side: int) -> Iterator[_Step]:
     """What the network does, in order, where each operation rounds down."""
     for layer, _, _, kernel, stride, padding, groups, norm, pool in CONVOLUTIONS:
-        yield _Step(
-            ("Conv",),
-            layer,
-            {
-                "kernel_shape": ((kernel, kernel), (kernel, kernel)),
-                "strides": ((stride, stride), (1, 1)),
-                "pads": ((padding,) * 4, _NO_PADS),
-                "dilations": ((1, 1), (1, 1)),
-                "group": ((groups,), (1,)),
-                "auto_pad": ("NOTSET", "NOTSET"),
-            },
-        )
+        settings = {
+            "kernel_shape": ((kernel, kernel), (kernel, kernel)),
+            "strides": ((stride, stride), (1, 1)),
+            "pads": ((padding,) * 4, _NO_PADS),
+            "group": ((groups,), (1,)),
+        }
+        yield _Step(("Conv",), layer, settings | _COMMON)
         yield _Step(("Relu",), layer, {})
         for after in (pool, norm) if network == "caffenet" else (norm, pool):
-            if after == norm and norm:
-                yield _NORM._replace(layer=norm)
+            if after and after == norm:
+                yield _Step(("LRN",), norm, _NORM)
             elif after:
                 pads = (0, 0, 1, 1) if (side, after) == (224, "pool5") else _NO_PADS
-                attributes = {**_POOL.attributes, "pads": (pads, _NO_PADS)}
-                yield _POOL._replace(layer=after, attributes=attributes)
+                yield _Step(("MaxPool",), after, _POOL | {"pads": (pads, _NO_PADS)})
     yield _Step(("Reshape", "Flatten"), "fc6", {})
     for layer, *_ in DENSE:
-        yield _GEMM._replace(layer=layer)
+        yield _Step(("Gemm",), layer, _GEMM)
         if layer != "fc8":
             yield _Step(("Relu",), layer, {})
 
 
-_NORM = _Step(
-    ("LRN",),
-    "",
-    {
-        "size": ((5,), ()),
-        "alpha": ((1e-4,), (1e-4,)),
-        "beta": ((0.75,), (0.75,)),
-        "bias": ((1,), (1,)),
-    },
-)
-_POOL = _Step(
-    ("MaxPool",),
-    "",
-    {
-        "kernel_shape": ((3, 3), ()),
-        "strides": ((2, 2), (1, 1)),
-        "ceil_mode": ((0,), (0,)),
-        "storage_order": ((0,), (0,)),
-        "dilations": ((1, 1), (1, 1)),
-        "auto_pad": ("NOTSET", "NOTSET"),
-    },
-)
-_GEMM = _Step(
-    ("Gemm",),
-    "",
-    {
-        "alpha": ((1,), (1,)),
-        "beta": ((1,), (1,)),
-        "transA": ((0,), (0,)),
-        "transB": ((1,), (0,)),
-        "broadcast": ((1,), (1,)),  # in old opsets, of the bias over the batch
-    },
-)
+_COMMON = {"dilations": ((1, 1), (1, 1)), "auto_pad": ("NOTSET", "NOTSET")}
+_NORM = {
+    "size": ((5,), ()), "alpha": ((1e-4,), (1e-4,)), "beta": ((0.75,), (0.75,)),
+    "bias": ((1,), (1,)),
+}  # fmt: skip
+_POOL = _COMMON | {
+    "kernel_shape": ((3, 3), ()), "strides": ((2, 2), (1, 1)), "ceil_mode": ((0,), (0,)),
+    "storage_order": ((0,), (0,)),
+}  # fmt: skip
+_GEMM = {
+    "alpha": ((1,), (1,)), "beta": ((1,), (1,)), "transA": ((0,), (0,)), "transB": ((1,), (0,)),
+    "broadcast": ((1,), (1,)),  # in old opsets, of the bias over the batch
+}  # fmt: skip
 
 
 def _follow(nodes: list[Node], steps: Iterator[_Step]) -> dict[str, Node]:
@@ -199,21 +162,21 @@ def _check_attributes(node: Node, step: _Step) -> None:
         if not isinstance(value, str) and not isinstance(wanted, str):
             same = len(value) == len(wanted) and np.allclose(value, wanted, rtol=1e-6, atol=0)
         if not same:
-            said = f"{step.layer} has {name[:80]} {str(value)[:80]}, expected {wanted}"
-            raise InputError(f"its graph differs: {said}")
+            difference = f"{step.layer} has {name[:80]} {str(value)[:80]}, expected {wanted}"
+            raise InputError(f"its graph differs: {difference}")
 
 
-def _made(wire: Wire, graph: Graph, node: Node, shape: tuple[int, ...]) -> Stored:
+def _made(graph: Graph, node: Node, shape: tuple[int, ...]) -> Stored:
     """A tensor that a node makes: it carries it, or repeats one number."""
     value = node.attributes.get("value")
     if not isinstance(value, Tensor):
         raise InputError(f"{node.outputs[0][:80]} is made without a value")
     if node.kind == "Constant":
-        return value._replace(name=node.outputs[0]).stored(wire, shape)
+        return value._replace(name=node.outputs[0]).stored(shape)
     sides = graph.tensors.get(node.inputs[0]) if node.inputs else None
-    if sides is None or sides.numbers(wire) != list(shape):
+    if sides is None or sides.numbers() != list(shape):
         raise InputError(f"{node.outputs[0][:80]} is made with another shape than {shape}")
-    one = value.stored(wire, value.shape)
+    one = value.stored(value.shape)
     if one.length != 1:
         raise InputError(f"{node.outputs[0][:80]} is made of {one.length} numbers, expected one")
     return one._replace(shape=shape, strides=(0,) * len(shape))

@@ -1,4 +1,4 @@
-"""Pickles of state dicts, read as data: what a pickle would call is noted and never called.
+"""Reading pickles of state dicts as data: what a pickle would call is recorded, never called.
 
 A pickle is a program for a stack machine. This reads those of protocol 2 and later as far as torch
 writes them for tensors in plain containers. A global is a name among those admitted, a call is the
@@ -7,9 +7,9 @@ or compared but the pickle's own small numbers, and the work is bounded, so that
 time or memory out of proportion.
 """
 
-import re
-import struct
-from collections.abc import Callable, Iterable
+import io
+import pickletools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from .._checks import InputError
@@ -58,19 +58,30 @@ class Parsed(NamedTuple):
 
 def parse(data: bytes, start: int, admitted: Iterable[str]) -> Parsed:
     """Read the pickle that begins at `start`; refuse every name that is not `admitted`."""
-    machine = _Machine(data, start, frozenset(admitted))
-    while (code := machine.take(1)[0]) != _STOP:
+    machine = _Machine(frozenset(admitted))
+    file = io.BytesIO(data)
+    file.seek(start)
+    instructions = pickletools.genops(file)  # decodes each with its argument, and runs nothing
+    while (instruction := _next(instructions))[0] != "STOP":
+        name, argument = instruction
         machine.spend(1)
-        step = _STEPS.get(code)
-        if step is None:
-            raise InputError(f"refused: no state dict needs pickle instruction {code:#04x}")
-        step(machine)
-    return Parsed(machine.pop(), machine.place, machine.references)
+        if name not in _STEPS:
+            raise InputError(f"refused: no state dict needs pickle instruction {name}")
+        _STEPS[name](machine, argument)
+    return Parsed(machine.pop(), file.tell(), machine.references)
+
+
+def _next(instructions: Iterator[tuple[Any, Any, Any]]) -> tuple[str, Any]:
+    try:
+        opcode, argument, _ = next(instructions)
+    except (ValueError, StopIteration, Warning) as error:  # a warning, where those are errors
+        raise InputError(f"its pickle is damaged or cut short ({str(error)[:80]})") from None
+    return opcode.name, argument
 
 
 class _Machine:
-    def __init__(self, data: bytes, place: int, admitted: frozenset[str]) -> None:
-        self.data, self.place, self.admitted = data, place, admitted
+    def __init__(self, admitted: frozenset[str]) -> None:
+        self.admitted = admitted
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -81,30 +92,6 @@ class _Machine:
         self.steps += steps
         if self.steps > _MOST_STEPS:
             raise InputError(f"its pickle takes more than {_MOST_STEPS} steps")
-
-    def take(self, count: int) -> bytes:
-        taken = self.data[self.place : self.place + count]
-        if len(taken) != count:
-            raise InputError("its pickle is cut short")
-        self.place += count
-        return taken
-
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def line(self) -> str:
-        end = self.data.find(b"\n", self.place, self.place + 1000)
-        if end < 0:
-            raise InputError("its pickle is cut short")
-        found = self.take(end - self.place)
-        self.place += 1
-        return _text(found)
-
-    def digits(self) -> int:
-        text = self.line()
-        if not re.fullmatch("-?[0-9]{1,20}", text):
-            raise InputError("its pickle has a number that is none")
-        return int(text)
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -194,57 +181,46 @@ def _pairs(items: Any) -> Pairs:
     return Pairs((key, value) for key, value in items)
 
 
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise InputError("its pickle has a text that is not UTF-8") from None
+def _ignore(machine: _Machine, argument: Any) -> None:
+    """Do nothing."""
 
 
-_STOP = ord(".")
-_STEPS: dict[int, Callable[[_Machine], None]] = {
-    ord(code): step
-    for code, step in {
-        "\x80": lambda m: m.take(1),  # protocol
-        "\x95": lambda m: m.take(8),  # frame
-        "(": lambda m: m.marks.append(len(m.stack)),
-        "0": lambda m: m.pop(),
-        "N": lambda m: m.push(None),
-        "\x88": lambda m: m.push(True),
-        "\x89": lambda m: m.push(False),
-        "I": lambda m: m.push(m.digits()),  # Python 2's numbers of more than 32 bits
-        "J": lambda m: m.push(m.number("<i")),
-        "K": lambda m: m.push(m.number("<B")),
-        "M": lambda m: m.push(m.number("<H")),
-        "\x8a": lambda m: m.push(int.from_bytes(m.take(m.number("<B")), "little", signed=True)),
-        "G": lambda m: m.push(m.number(">d")),
-        "X": lambda m: m.push(_text(m.take(m.number("<I")))),
-        "\x8c": lambda m: m.push(_text(m.take(m.number("<B")))),
-        "\x8d": lambda m: m.push(_text(m.take(m.number("<Q")))),
-        "T": lambda m: m.push(_text(m.take(m.number("<I")))),  # Python 2's texts
-        "U": lambda m: m.push(_text(m.take(m.number("<B")))),
-        "B": lambda m: m.push(m.take(m.number("<I"))),
-        "C": lambda m: m.push(m.take(m.number("<B"))),
-        ")": lambda m: m.push(()),
-        "t": lambda m: m.push(tuple(m.marked())),
-        "\x85": lambda m: m.tuple_of(1),
-        "\x86": lambda m: m.tuple_of(2),
-        "\x87": lambda m: m.tuple_of(3),
-        "]": lambda m: m.push([]),
-        "a": lambda m: m.append([m.pop()]),
-        "e": lambda m: m.append(m.marked()),
-        "}": lambda m: m.push(Pairs()),
-        "s": lambda m: m.put([m.pop(), m.pop()][::-1]),
-        "u": lambda m: m.put(m.marked()),
-        "q": lambda m: m.remember(m.number("<B")),
-        "r": lambda m: m.remember(m.number("<I")),
-        "\x94": lambda m: m.remember(len(m.memo)),
-        "h": lambda m: m.recall(m.number("<B")),
-        "j": lambda m: m.recall(m.number("<I")),
-        "c": lambda m: m.name(m.line(), m.line()),
-        "\x93": lambda m: m.name(*[m.pop(), m.pop()][::-1]),
-        "R": lambda m: m.call(),
-        "b": lambda m: m.build(),
-        "Q": lambda m: m.refer(),
-    }.items()
-}
+def _push(machine: _Machine, argument: Any) -> None:
+    machine.push(argument)
+
+
+_STEPS: dict[str, Callable[[_Machine, Any], object]] = {
+    "PROTO": _ignore,
+    "FRAME": _ignore,
+    **dict.fromkeys(
+        ("INT", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE",
+         "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
+         "SHORT_BINBYTES"), _push,
+    ),
+    "MARK": lambda m, _: m.marks.append(len(m.stack)),
+    "POP": lambda m, _: m.pop(),
+    "NONE": lambda m, _: m.push(None),
+    "NEWTRUE": lambda m, _: m.push(True),
+    "NEWFALSE": lambda m, _: m.push(False),
+    "EMPTY_TUPLE": lambda m, _: m.push(()),
+    "TUPLE": lambda m, _: m.push(tuple(m.marked())),
+    "TUPLE1": lambda m, _: m.tuple_of(1),
+    "TUPLE2": lambda m, _: m.tuple_of(2),
+    "TUPLE3": lambda m, _: m.tuple_of(3),
+    "EMPTY_LIST": lambda m, _: m.push([]),
+    "APPEND": lambda m, _: m.append([m.pop()]),
+    "APPENDS": lambda m, _: m.append(m.marked()),
+    "EMPTY_DICT": lambda m, _: m.push(Pairs()),
+    "SETITEM": lambda m, _: m.put([m.pop(), m.pop()][::-1]),
+    "SETITEMS": lambda m, _: m.put(m.marked()),
+    "BINPUT": lambda m, index: m.remember(index),
+    "LONG_BINPUT": lambda m, index: m.remember(index),
+    "MEMOIZE": lambda m, _: m.remember(len(m.memo)),
+    "BINGET": lambda m, index: m.recall(index),
+    "LONG_BINGET": lambda m, index: m.recall(index),
+    "GLOBAL": lambda m, names: m.name(*names.split(" ", 1)),
+    "STACK_GLOBAL": lambda m, _: m.name(*[m.pop(), m.pop()][::-1]),
+    "REDUCE": lambda m, _: m.call(),
+    "BUILD": lambda m, _: m.build(),
+    "BINPERSID": lambda m, _: m.refer(),
+}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Protocol buffers as they lie in a file: one message at a time, every length checked.
+"""Protocol buffers, read from a file one message at a time, every length checked.
 
 The wire format alone, without schemas: a reader asks for the fields of a message, and for those of
 a message inside it. Nothing nests by itself, so the depth of a file does not matter, and numbers
@@ -56,23 +56,23 @@ class Wire:
 
         `clipped` takes a last field that reaches beyond the end as if it ended there.
         """
-        place, end = (0, self.source.size) if inside is None else self._span(inside)
+        place, end = (0, self.source.size) if inside is None else self.span(inside)
         while place < end:
             self._left -= 1
             if self._left < 0:
                 raise InputError(f"has more than {_MOST_FIELDS} fields")
             tag = place
-            key, place = self._varint(place, end)
+            key, place = self.varint(place, end)
             number, wire = key >> 3, key & 7
             if not 0 < number < 2**29:
                 raise InputError(f"is damaged: a field has the number {number}")
             if wire == VARINT:
-                value, place = self._varint(place, end)
+                value, place = self.varint(place, end)
                 yield Field(number, wire, value, place, place)
                 continue
             size = {FIXED64: 8, FIXED32: 4}.get(wire, -1)
             if wire == BYTES:
-                size, place = self._varint(place, end)
+                size, place = self.varint(place, end)
             if size < 0:
                 raise InputError(f"is damaged: a field is written in the unknown way {wire}")
             if place + size > end:
@@ -88,32 +88,9 @@ class Wire:
             yield Field(number, wire, 0, place, place + size)
             place += size
 
-    def text(self, field: Field) -> str:
-        """The text in a field."""
-        start, end = self._span(field)
-        if end - start > _MOST_TEXT:
-            raise InputError(f"is damaged: a name takes {end - start} bytes")
-        return self.source.read(start, end - start).decode(errors="replace")
-
-    def integers(self, field: Field) -> list[int]:
-        """Signed whole numbers, one or packed."""
-        if field.wire == VARINT:
-            return [_signed(field.value)]
-        place, end = self._span(field)
-        if end - place > _MOST_TEXT:
-            raise InputError(f"is damaged: a shape takes {end - place} bytes")
-        found = []
-        while place < end:
-            value, place = self._varint(place, end)
-            found.append(_signed(value))
-        return found
-
-    def number(self, field: Field) -> float:
-        """The one four-byte number in a field."""
-        if field.wire != FIXED32:
-            raise InputError("is damaged: a number is not written as one")
-        (value,) = struct.unpack("<f", self.source.read(field.end - 4, 4))
-        return float(value)
+    def message(self, inside: Field | None = None) -> "Message":
+        """The fields of the whole file, or of the message in a field, by number."""
+        return Message(self, inside)
 
     def floats(self, fields: list[Field], shape: tuple[int, ...]) -> Stored:
         """Four-byte numbers, packed or each with its tag, as a tensor of this shape."""
@@ -134,12 +111,14 @@ class Wire:
             raise InputError(f"of shape {shape} has {tensor.length} numbers")
         return tensor
 
-    def _span(self, field: Field) -> tuple[int, int]:
+    def span(self, field: Field) -> tuple[int, int]:
+        """Where the bytes of a field begin and end."""
         if field.wire != BYTES:
             raise InputError(f"is damaged: field {field.number} is not written as it should be")
         return field.start, field.end
 
-    def _varint(self, place: int, end: int) -> tuple[int, int]:
+    def varint(self, place: int, end: int) -> tuple[int, int]:
+        """The number that begins at `place`, and where it ends."""
         value = 0
         for i in range(10):
             if place >= end:
@@ -173,6 +152,68 @@ class Wire:
             if not same.all() or fit < more:
                 return count + (int(same.argmin()) if not same.all() else fit)
             count, more = count + fit, min(2 * more, _MOST_RUN)
+
+
+class Message:
+    """One message: its fields by number; where a field must not repeat, the last one counts."""
+
+    def __init__(self, wire: Wire, inside: Field | None = None) -> None:
+        self.wire = wire
+        self._fields: dict[int, list[Field]] = {}
+        for field in wire.fields(inside):
+            self._fields.setdefault(field.number, []).append(field)
+
+    def all(self, number: int) -> list[Field]:
+        """The fields with this number, in order."""
+        return self._fields.get(number, [])
+
+    def messages(self, number: int) -> list["Message"]:
+        """The messages in the fields with this number."""
+        return [Message(self.wire, field) for field in self.all(number)]
+
+    def texts(self, number: int) -> list[str]:
+        """The texts in the fields with this number."""
+        return [self._read(field, "name").decode(errors="replace") for field in self.all(number)]
+
+    def text(self, number: int) -> str:
+        """The text with this number, empty if there is none."""
+        return (self.texts(number) or [""])[-1]
+
+    def integers(self, number: int) -> list[int]:
+        """Signed whole numbers, one a field or packed."""
+        values = []
+        for field in self.all(number):
+            if field.wire == VARINT:
+                values.append(_signed(field.value))
+                continue
+            self._read(field, "shape")
+            place = field.start
+            while place < field.end:
+                value, place = self.wire.varint(place, field.end)
+                values.append(_signed(value))
+        return values
+
+    def integer(self, number: int) -> int:
+        """The whole number with this number, 0 if there is none."""
+        return (self.integers(number) or [0])[-1]
+
+    def floats(self, number: int) -> list[float]:
+        """Four-byte numbers, one a field; whole numbers do, too."""
+        values = []
+        for field in self.all(number):
+            if field.wire == VARINT:
+                values.append(float(_signed(field.value)))
+            elif field.wire == FIXED32:
+                values += struct.unpack("<f", self.wire.source.read(field.end - 4, 4))
+            else:
+                raise InputError("is damaged: a number is not written as one")
+        return values
+
+    def _read(self, field: Field, what: str) -> bytes:
+        start, end = self.wire.span(field)
+        if end - start > _MOST_TEXT:
+            raise InputError(f"is damaged: a {what} takes {end - start} bytes")
+        return self.wire.source.read(start, end - start)
 
 
 class _Tagged(Section):

@@ -1,4 +1,4 @@
-"""Which reader a file needs is seen in its content; names and endings do not matter."""
+"""Weights in any known format, recognized by their content and not by their name, become ours."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -6,25 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .._checks import InputError, choice
+from .._safetensors import utf8
 from ..files import MARK, claim_file
-from ..networks import registry
-from ..networks.weights import DIGEST, check_tensors, save_weights, tensors_digest
+from ..networks import catalog
+from ..networks.weights_files import DIGEST, check_tensors, save_weights, tensors_digest
+from .arrangement import Ported
 from .caffe_model import is_caffe, port_caffe
 from .deep_compression import is_deep_compression, port_deep_compression
 from .named_arrays import is_arrays, port_arrays
-from .onnx_model import is_onnx, port_onnx
-from .ported import Ported
+from .onnx_graph import is_onnx
+from .onnx_model import port_onnx
 from .source import Source
 from .torch_checkpoint import is_torch, port_torch
 
-_READERS: tuple[tuple[Callable[[Path], bool], Callable[..., Ported]], ...] = (
+_READERS: tuple[tuple[Callable[[Source], bool], Callable[..., Ported]], ...] = (
     (is_torch, port_torch),
     (is_arrays, port_arrays),
     (is_deep_compression, port_deep_compression),
     (is_onnx, port_onnx),
     (is_caffe, port_caffe),
 )
-_CHOOSING = (port_torch, port_arrays, port_caffe)  # their files need not tell the network
+_TAKING_NETWORK = (port_torch, port_arrays, port_caffe)  # their files need not tell the network
 _KNOWN = "PyTorch state dicts, safetensors, npz, Caffe models, ONNX, Deep Compression"
 
 
@@ -35,14 +37,23 @@ def read_foreign(path: str | os.PathLike[str], *, network: str | None = None) ->
     """
     path = Path(path)
     if network is not None:
-        choice(network, "network", registry.networks())
-    for recognizes, read in _READERS:
-        if recognizes(path):
-            found = read(path, network=network) if read in _CHOOSING else read(path)
-            if network not in (None, found.network):
-                raise InputError(f"weights: {path}: holds {found.network}, not {network}")
-            return found
-    raise InputError(f"weights: {path}: not a weights file of a known format ({_KNOWN})")
+        choice(network, "network", catalog.networks())
+    with Source(path) as source:
+        readers = [read for recognizes, read in _READERS if _is(recognizes, source)]
+    if not readers:
+        raise InputError(f"weights: {path}: not a weights file of a known format ({_KNOWN})")
+    read = readers[0]
+    ported = read(path, network=network) if read in _TAKING_NETWORK else read(path)
+    if network not in (None, ported.network):
+        raise InputError(f"weights: {path}: holds {ported.network}, not {network}")
+    return ported
+
+
+def _is(recognizes: Callable[[Source], bool], source: Source) -> bool:
+    try:
+        return recognizes(source)
+    except InputError:
+        return False
 
 
 def port_weights(
@@ -69,26 +80,19 @@ def port_weights(
     if output.suffix != ".safetensors":
         raise InputError(f"output: expected a name that ends in .safetensors, got {output}")
     claim_file(output)
-    with Source(path) as source, ThreadPoolExecutor(1) as beside:
-        digest = beside.submit(source.sha256)
-        found = read_foreign(path, network=network)
-        parameters = registry.parameter_shapes(found.network)
-        expected = min(parameters, key=lambda one: len(one.keys() ^ found.tensors.keys()))
-        check_tensors(path, found.tensors, expected)
-        said = {
-            **found.metadata,
+    with Source(path) as source, ThreadPoolExecutor(1) as executor:
+        digest = executor.submit(source.sha256)
+        ported = read_foreign(path, network=network)
+        check_tensors(path, ported.tensors, catalog.nearest_shapes(ported.network, ported.tensors))
+        metadata = {
+            **ported.metadata,
             **(metadata or {}),
             MARK: __version__,
-            "network": found.network,
+            "network": ported.network,
             "source_file": path.name,
             "source_sha256": digest.result(),
-            DIGEST: tensors_digest(found.tensors),
+            DIGEST: tensors_digest(ported.tensors),
         }
-    said = {_text(key): _text(value) for key, value in said.items()}
-    save_weights(output, found.tensors, said)
-    return found._replace(metadata=said)
-
-
-def _text(value: str) -> str:
-    """A text without the lone surrogates of file names, which no reader takes."""
-    return value.encode(errors="replace").decode()
+    metadata = {utf8(key): utf8(value) for key, value in metadata.items()}
+    save_weights(output, ported.tensors, metadata)
+    return ported._replace(metadata=metadata)

@@ -1,4 +1,4 @@
-"""A file of unknown origin: every read is checked against its size before memory is taken."""
+"""A file of unknown origin: every read is checked against the file's size before it allocates."""
 
 import contextlib
 import hashlib
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._checks import InputError
-from ..networks.weights import MAX_BYTES, existing
+from ..networks.weights_files import MAX_BYTES, existing
 
 _PIECE = 2**20
 _PACKED_PIECE = 2**16
@@ -26,28 +26,28 @@ class Source:
             raise InputError(
                 f"weights: {self.path}: {self.size} bytes, expected {MAX_BYTES} at most"
             )
-        self._file = self.path.open("rb")
+        self.file = self.path.open("rb")
 
     def __enter__(self) -> "Source":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self.file.close()
 
     def read(self, offset: int, count: int) -> bytes:
         """Read `count` bytes from `offset`, all of which must lie in the file."""
         if not 0 <= offset <= offset + count <= self.size:
             raise InputError(f"is cut short: {count} bytes from {offset} on, in {self.size}")
-        self._file.seek(offset)
-        data = self._file.read(count)
+        self.file.seek(offset)
+        data = self.file.read(count)
         if len(data) != count:
             raise InputError("changed while it was read")
         return data
 
     def sha256(self) -> str:
         """The hash of the whole file."""
-        self._file.seek(0)
-        return hashlib.file_digest(self._file, "sha256").hexdigest()
+        self.file.seek(0)
+        return hashlib.file_digest(self.file, "sha256").hexdigest()
 
     def head(self, count: int) -> bytes:
         """The first bytes, at most `count`."""

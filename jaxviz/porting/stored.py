@@ -1,4 +1,4 @@
-"""Tensors as they lie in a file: described first, read piece by piece when they are wanted."""
+"""Descriptions of tensors in a file, and reading them piece by piece as float32."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -65,8 +65,8 @@ def rows(tensor: Stored) -> Iterator[tuple[slice, np.ndarray]]:
         storage = np.frombuffer(section.read(tensor.length * dtype.itemsize), dtype)
         steps = tuple(step * dtype.itemsize for step in tensor.strides)
         start = tensor.offset * dtype.itemsize
-        found = np.ndarray(tensor.shape, dtype, storage, start, steps)
-        yield slice(0, tensor.shape[0]), _float32(found, tensor.kind)
+        view = np.ndarray(tensor.shape, dtype, storage, start, steps)
+        yield slice(0, tensor.shape[0]), _float32(view, tensor.kind)
         return
     section.skip(tensor.offset * dtype.itemsize)
     width = math.prod(tensor.shape[1:]) * dtype.itemsize

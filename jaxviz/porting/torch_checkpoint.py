@@ -1,4 +1,4 @@
-"""PyTorch's checkpoints, in both formats, without torch and without running their pickles.
+"""Reading PyTorch's checkpoints in both formats, without torch and without running their pickles.
 
 Since 1.6 `torch.save` writes a zip archive: `data.pkl`, a pickle in which each tensor refers to a
 storage by key, and one member a storage. Before, it wrote five pickles one after the other (a magic
@@ -13,28 +13,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .._checks import InputError
-from .arrangement import arranged
+from .arrangement import Ported, from_names
 from .pickled import MOST_BYTES, Call, Global, Pairs, Parsed, Reference, parse
-from .ported import Ported
 from .source import Section, Source, opened
 from .stored import BFLOAT16, Stored, checked
-from .zip_members import MAGIC as ZIP_MAGIC
-from .zip_members import Member, zip_members
+from .zip_members import Member, holds_member, zip_members
 
 _MAGIC = bytes.fromhex("8a0a6cfc9c46f920 6aa85019 2e")  # the pickled number, without its protocol
 _VERSION = 1001
 _NUMBERS = {  # the storage class: number type, bytes
-    "Float": ("float32", 4),
-    "Double": ("float64", 8),
-    "Half": ("float16", 2),
-    "BFloat16": (BFLOAT16, 2),
-    "Long": ("int64", 8),
-    "Int": ("int32", 4),
-    "Short": ("int16", 2),
-    "Char": ("int8", 1),
-    "Byte": ("uint8", 1),
-    "Bool": ("bool", 1),
-}
+    "Float": ("float32", 4), "Double": ("float64", 8), "Half": ("float16", 2),
+    "BFloat16": (BFLOAT16, 2), "Long": ("int64", 8), "Int": ("int32", 4), "Short": ("int16", 2),
+    "Char": ("int8", 1), "Byte": ("uint8", 1), "Bool": ("bool", 1),
+}  # fmt: skip
 _STORAGES = {
     f"{module}.{name}Storage": numbers
     for module in ("torch", "torch.cuda")
@@ -61,15 +52,9 @@ _Opened = tuple[Callable[[], Section], bool]
 _Opener = Callable[[_Storage], _Opened]
 
 
-def is_torch(path: str | os.PathLike[str]) -> bool:
+def is_torch(source: Source) -> bool:
     """Whether the file looks like one that `torch.save` wrote, in either format."""
-    with opened(path) as source:
-        if _is_older(source):
-            return True
-        if source.head(4) != ZIP_MAGIC:
-            return False
-        # The pickle is the first member, so that it is known of an archive that is cut short, too.
-        return b"/data.pkl" in source.head(300) or _has_pickle(source)
+    return _is_older(source) or holds_member(source, "/data.pkl")
 
 
 def port_torch(path: str | os.PathLike[str], *, network: str | None = None) -> Ported:
@@ -83,26 +68,19 @@ def port_torch(path: str | os.PathLike[str], *, network: str | None = None) -> P
     with opened(path) as source:
         older = _is_older(source)
         content, opener = _read_older(source) if older else _read_zip(source)
-        found, beside = _state_dict(content)
-        tensors = {name: _tensor(name, value, opener) for name, value in found.items()}
+        entries, others = _state_dict(content)
+        tensors = {name: _tensor(name, value, opener) for name, value in entries.items()}
         written = "the format before torch 1.6" if older else "zip"
-        return arranged(
+        return from_names(
             {name: tensor for name, tensor in tensors.items() if tensor is not None},
             written_as=f"PyTorch state dict ({written})",
             network=network,
-            beside=beside + tuple(name for name, tensor in tensors.items() if tensor is None),
+            left_over=others + tuple(name for name, tensor in tensors.items() if tensor is None),
         )
 
 
 def _is_older(source: Source) -> bool:
     return source.head(1) == b"\x80" and _MAGIC in source.head(32)
-
-
-def _has_pickle(source: Source) -> bool:
-    try:
-        return any(name.endswith("/data.pkl") for name in zip_members(source))
-    except InputError:
-        return False
 
 
 def _read_zip(source: Source) -> tuple[Any, _Opener]:
@@ -114,14 +92,11 @@ def _read_zip(source: Source) -> tuple[Any, _Opener]:
     if f"{folder}constants.pkl" in members:
         raise InputError("is a TorchScript program; save the model's state_dict() instead")
     order = members.get(f"{folder}byteorder")
-    big_endian = False
-    if order is not None:
-        said = order.content(source, 6)
-        if said not in (b"little", b"big"):
-            raise InputError(f"its byte order is {said!r}, expected little or big")
-        big_endian = said == b"big"
+    byte_order = order.content(source, 6) if order else b"little"
+    if byte_order not in (b"little", b"big"):
+        raise InputError(f"its byte order is {byte_order!r}, expected little or big")
     content = parse(members[pickles[0]].content(source, MOST_BYTES), 0, _ADMITTED).value
-    return content, functools.partial(_open_member, source, members, folder, big_endian)
+    return content, functools.partial(_open_member, source, members, folder, byte_order == b"big")
 
 
 def _open_member(

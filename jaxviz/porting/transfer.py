@@ -1,7 +1,7 @@
-"""One file over HTTP, resumed where it broke off, and never glued together of two versions.
+"""Fetching one file over HTTP: an interrupted download is resumed if the file is still the same.
 
-What has come so far lies in FILE.part, and beside it a note: which version of the file it is the
-beginning of, and how many bytes the whole has.
+The bytes received so far are in FILE.part. A note beside it says which version of the file they
+belong to, and how many bytes the whole file has.
 """
 
 import http.client
@@ -96,8 +96,8 @@ def receive(address: str, part: Part, *, most_bytes: int, progress: Progress) ->
         raise Interrupted(f"HTTP {error.code} {error.reason}", final=not passing) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        said = getattr(reason, "strerror", None) or reason or type(error).__name__
-        raise Interrupted(f"{urlsplit(address).hostname} cannot be reached ({said})") from None
+        cause = getattr(reason, "strerror", None) or reason or type(error).__name__
+        raise Interrupted(f"{urlsplit(address).hostname} cannot be reached ({cause})") from None
     with answer:
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise Interrupted("was sent encoded, which was not asked for", final=True)

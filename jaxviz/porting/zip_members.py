@@ -1,4 +1,4 @@
-"""What a zip archive holds, read from its directory with every number checked.
+"""The members of a zip archive, read from its directory with every number checked.
 
 PKWARE, "APPNOTE.TXT - .ZIP File Format Specification", sections 4.3 and 4.4. Stored and deflated
 members, with and without the zip64 fields; no encryption, no archives in several parts.
@@ -51,6 +51,18 @@ class Member(NamedTuple):
                 f"member {self.name!r} takes {self.size} bytes, expected {most} at most"
             )
         return self.open(source).read(self.size)
+
+
+def holds_member(source: Source, ending: str) -> bool:
+    """Whether this is a zip archive with a member whose name ends so.
+
+    Where it is the first member, it is found in an archive that is cut short, too.
+    """
+    if source.head(4) != MAGIC:
+        return False
+    return ending.encode() in source.head(300) or any(
+        name.endswith(ending) for name in zip_members(source)
+    )
 
 
 def zip_members(source: Source) -> dict[str, Member]:

@@ -14,7 +14,7 @@ from .. import analyses, draw, sweep
 from ..analyses import Analysis, Picture, provenance
 from ..analyses.collection import labels_of
 from ..files import claim_folder, write_manifest, write_whole
-from ..networks.registry import Network
+from ..networks.network import Network
 from ..pictures.folders import Skipped, find_pictures
 from ..pictures.sets import ArrayPictures, PictureSet, load_pictures
 from ..sweep import Features
@@ -90,11 +90,11 @@ def write_tour(
     """
     folder = claim_folder(folder)
     paths = find_pictures(places) if places else example_pictures()
-    own = load_pictures(paths, network.spec.preprocessing)
+    own = load_pictures(paths, network.preprocessing)
     many = own
     if len(own.paths) < _ENOUGH:
         joined = own.paths + [p for p in example_pictures() if p not in own.paths]
-        many = load_pictures(joined, network.spec.preprocessing)
+        many = load_pictures(joined, network.preprocessing)
     # Pictures given in one folder have no labels, and none to share with the examples.
     labels = labels_of(many.paths) if labels_of(own.paths) else None
     (lead,) = analyses.read_pictures(network, own.paths[:1])
@@ -102,8 +102,8 @@ def write_tour(
 
     steps: list[tuple[str, Callable[[], Iterable[Analysis]]]] = [
         ("pictures", lambda: []),
-        ("first", lambda: [analyses.filters(network, network.spec.first_layer, top=10**6)]),
-        ("middle", lambda: [analyses.filters(network, network.spec.middle_layer, top=8)]),
+        ("first", lambda: [analyses.filters(network, network.role("first_layer"), top=10**6)]),
+        ("middle", lambda: [analyses.filters(network, network.role("middle_layer"), top=8)]),
         ("neighbors", lambda: [_neighbors(network, many, labels, top, batch_size)]),
         ("activations", lambda: _activations(network, lead, many, batch_size)),
         ("patches", lambda: _patches(network, many, top, batch_size)),
@@ -163,7 +163,7 @@ def _plate(found: Analysis) -> Plate:
 
 def _features(network: Network, pictures: PictureSet, layer: str, batch_size: int) -> Features:
     return sweep.features(
-        network.apply, network.params, pictures, prepare=network.spec.preprocessing.normalize,
+        network.apply, network.params, pictures, prepare=network.preprocessing.normalize,
         layer=layer, batch_size=min(batch_size, len(pictures.paths)),
     )  # fmt: skip
 
@@ -171,7 +171,7 @@ def _features(network: Network, pictures: PictureSet, layer: str, batch_size: in
 def _neighbors(
     network: Network, many: ArrayPictures, labels: list[str] | None, top: int, batch_size: int
 ) -> Analysis:
-    features = _features(network, many, network.spec.feature_layer, batch_size)
+    features = _features(network, many, network.role("feature_layer"), batch_size)
     queries = range(min(4, len(many.paths)))
     return analyses.nearest_pictures(
         network, features, many, queries=queries, top=top, labels=labels
@@ -182,8 +182,8 @@ def _activations(
     network: Network, lead: Picture, many: ArrayPictures, batch_size: int
 ) -> list[Analysis]:
     """Two layers on the first picture; then its strongest channel on the pictures it likes best."""
-    deep = network.spec.deep_layers[-1]
-    layers = (network.spec.first_layer, deep)
+    deep = network.role("deep_layers")[-1]
+    layers = (network.role("first_layer"), deep)
     first = [analyses.activations(network, lead, layer, top=9) for layer in layers]
     channel = int(first[1].maps.max(axis=(0, 1)).argmax())
     features = _features(network, many, deep, batch_size)
@@ -194,9 +194,9 @@ def _patches(
     network: Network, many: ArrayPictures, top: int, batch_size: int
 ) -> Iterator[Analysis]:
     number = len(many.paths)
-    layers = network.spec.deep_layers
+    layers = network.role("deep_layers")
     swept = sweep.top_patches(
-        network.apply, network.params, many, prepare=network.spec.preprocessing.normalize,
+        network.apply, network.params, many, prepare=network.preprocessing.normalize,
         layers=layers, k=min(top, number), batch_size=min(batch_size, number),
     )  # fmt: skip
     for layer in layers:

@@ -1,4 +1,4 @@
-"""Commands on weights files."""
+"""The commands `jaxviz weights`: list, get, verify, show and port weights files."""
 
 import sys
 from collections.abc import Mapping
@@ -11,39 +11,37 @@ from .progress import byte_counter
 
 if TYPE_CHECKING:
     from ..networks.sources import Official
-    from ..networks.weights import WeightsHeader
+    from ..networks.weights_files import WeightsHeader
 
-app = typer.Typer(
-    no_args_is_help=True, help="Weights: what is shipped, what can be had, and other tools' files."
-)
+app = typer.Typer(no_args_is_help=True, help="List, fetch, check and convert weights files.")
 
 _NAMES_OR_FILES = "Names that `jaxviz weights list` shows, or safetensors files."
 
 
 @app.command("list")
 def list_weights() -> None:
-    """What is shipped, what has been fetched, and what can be: source, license, accuracy."""
+    """List the weights that are shipped, fetched or can be fetched: source, license, accuracy."""
     from ..networks.places import cache_folder, cached_file, cached_weights, shipped_folder
     from ..networks.sources import MEASURED, OFFICIAL, file_digest
 
     print("Shipped with jaxviz:")
     for path in sorted(shipped_folder().glob("*.safetensors")):
         facts = {"accuracy": MEASURED.get(path.stem, "")}
-        _say_file(path.stem, path, {**facts, "sha256": file_digest(path, "sha256")})
-    there = {name: cached_file(name) for name in OFFICIAL if cached_file(name).is_file()}
-    if there:
+        _print_file(path.stem, path, {**facts, "sha256": file_digest(path, "sha256")})
+    fetched = {name: cached_file(name) for name in OFFICIAL if cached_file(name).is_file()}
+    if fetched:
         print(f"\nFetched, in {cache_folder()}:")
-    for name, path in there.items():
+    for name, path in fetched.items():
         network = OFFICIAL[name].network
-        taken = "full" if cached_weights(network) == path else str(path)
-        use = f"--network {network} --weights {taken}"
-        _say_file(name, path, {"use": use}, OFFICIAL[name])
-    if len(there) < len(OFFICIAL):
-        print("\nComplete, to be had with `jaxviz weights get NAME`:")
+        choice = "full" if cached_weights(network) == path else str(path)
+        use = f"--network {network} --weights {choice}"
+        _print_file(name, path, {"use": use}, OFFICIAL[name])
+    if len(fetched) < len(OFFICIAL):
+        print("\nComplete; fetch them with `jaxviz weights get NAME`:")
     for name in OFFICIAL:
-        if name not in there:
-            _say_official(name, OFFICIAL[name])
-    print("\nAccuracy without further words is its authors', on ImageNet's validation pictures.")
+        if name not in fetched:
+            _print_official(name, OFFICIAL[name])
+    print("\nUnless noted, the authors measured the accuracy on ImageNet's validation pictures.")
 
 
 @app.command()
@@ -58,10 +56,10 @@ def get(
         ),
     ],
 ) -> None:
-    """Fetch complete weights from their authors' site, check them and make them ready for use.
+    """Fetch complete weights from their authors' site, check them and convert them.
 
-    They are kept in the user's cache folder (or in JAXVIZ_CACHE). After an interruption, the same
-    command goes on.
+    They are kept in your cache folder (or in JAXVIZ_CACHE). If the download is interrupted, run
+    the same command again: it continues where it stopped.
     """
     from ..networks.places import cached_weights
     from ..networks.sources import OFFICIAL
@@ -72,9 +70,9 @@ def get(
             name, progress=progress, say=lambda line: print(line, file=sys.stderr)
         )
     network = OFFICIAL[name].network
-    found = "full" if cached_weights(network) == path else path
+    choice = "full" if cached_weights(network) == path else path
     print(path)
-    print(f"use them with: --network {network} --weights {found}")
+    print(f"use them with: --network {network} --weights {choice}")
 
 
 @app.command()
@@ -84,10 +82,10 @@ def verify(
         typer.Argument(help=_NAMES_OR_FILES, show_default="all that is shipped or fetched"),
     ] = None,
 ) -> None:
-    """Read weights again from end to end: are they intact, and all there? If not, exit code 1."""
+    """Check that weights are complete and undamaged; the exit code is 1 if any are not."""
     from .._checks import InputError
+    from ..networks.loading import verify_weights
     from ..networks.places import cache_folder, shipped_folder
-    from ..networks.registry import verify_weights
 
     folders = (shipped_folder(), cache_folder())
     everything = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
@@ -110,15 +108,15 @@ def show(
         str, typer.Argument(help="A name that `jaxviz weights list` shows, or FILE.")
     ],
 ) -> None:
-    """What a weights file holds: where it is from, and every tensor with its shape."""
-    from ..networks.weights import read_header
+    """Show where a weights file comes from, and the shape of every tensor."""
+    from ..networks.weights_files import read_header
 
     for path in _files(weights):
         header = read_header(path)
         print(f"{_plain(path)}: {_amount(header)}\n")
-        _say(dict(sorted(header.metadata.items())))
+        _print_facts(dict(sorted(header.metadata.items())))
         print()
-        _say({name: " x ".join(map(str, shape)) for name, shape in header.shapes.items()})
+        _print_facts({name: " x ".join(map(str, shape)) for name, shape in header.shapes.items()})
         print()
 
 
@@ -128,7 +126,7 @@ def port(
         Path,
         typer.Argument(
             help="A PyTorch state dict (`.pth`), a `.caffemodel`, an ONNX model, a file of Deep "
-            "Compression, safetensors or npz. What it is is seen in it.",
+            "Compression, safetensors or npz. The format is recognized by the content.",
             show_default=False,
         ),
     ],
@@ -140,76 +138,76 @@ def port(
     ],
     network: Annotated[
         str | None,
-        typer.Option(help="Which network it is, where FILE fits several.", show_default=False),
+        typer.Option(help="The network, if FILE fits several.", show_default=False),
     ] = None,
 ) -> None:
-    """Turn another tool's weights into a file for `--weights`. Nothing in FILE is run."""
+    """Convert another tool's weights into a file for `--weights`. No code in FILE is run."""
     from ..porting import port_weights
 
-    found = port_weights(file, output, network=network)
-    count = sum(tensor.size for tensor in found.tensors.values())
-    print(f"{found.network}: {len(found.tensors)} tensors, {count:,} numbers")
+    ported = port_weights(file, output, network=network)
+    count = sum(tensor.size for tensor in ported.tensors.values())
+    print(f"{ported.network}: {len(ported.tensors)} tensors, {count:,} numbers")
     for key in ("format", "source_sha256"):
-        print(f"  {key:<13} {found.metadata[key]}")
-    if found.left_over:
-        print(f"  {'left over':<13} {_plain(', '.join(found.left_over))}")
+        print(f"  {key:<13} {ported.metadata[key]}")
+    if ported.left_over:
+        print(f"  {'left over':<13} {_plain(', '.join(ported.left_over))}")
     print(output)
 
 
 def _files(name: str) -> list[Path]:
-    """The files of a name, shipped and fetched; or the file that it is the path of."""
+    """The shipped and fetched files of this name; else the name is the path of a file."""
     from .._checks import InputError
     from ..networks.places import cached_file, shipped_folder
     from ..networks.sources import OFFICIAL
 
-    places = [shipped_folder() / f"{name}.safetensors", cached_file(name)]
-    found = [path for path in places if path.is_file()]
-    if found and "/" not in name:
-        return found
+    paths = [shipped_folder() / f"{name}.safetensors", cached_file(name)]
+    files = [path for path in paths if path.is_file()]
+    if files and "/" not in name:
+        return files
     if name in OFFICIAL and not Path(name).exists():
-        raise InputError(f"weights: {name} is not here; get it with: jaxviz weights get {name}")
+        raise InputError(f"weights: {name} is not here; fetch it with: jaxviz weights get {name}")
     return [Path(name)]
 
 
-def _say_file(
+def _print_file(
     name: str, path: Path, facts: Mapping[str, str], official: "Official | None" = None
 ) -> None:
     from .._checks import InputError
-    from ..networks.weights import read_header
+    from ..networks.weights_files import read_header
 
     try:
         header = read_header(path)
     except InputError as error:
         print(f"\n{name}: damaged")
-        return _say({"file": str(path), "error": str(error)})
-    said = header.metadata
+        return _print_facts({"file": str(path), "error": str(error)})
+    metadata = header.metadata
     classes = "1000 classes" if (1000,) in header.shapes.values() else "without classes"
     print(f"\n{name}: {classes}, {_amount(header)}")
     made = (
-        [f"{said['source_file']} (sha256 {said.get('source_sha256')})"]
-        if "source_file" in said
+        [f"{metadata['source_file']} (sha256 {metadata.get('source_sha256')})"]
+        if "source_file" in metadata
         else []
     )
     accuracy = ""
     if official:
-        # Who ports a file by hand into this place may have taken another.
-        genuine = official.digest == said.get("source_sha256")
-        genuine = genuine or official.address == said.get("address")
+        # The user may have ported another file to this place.
+        genuine = official.digest == metadata.get("source_sha256")
+        genuine = genuine or official.address == metadata.get("address")
         made.append("the official file" if genuine else "not known to be the official file")
         accuracy = official.accuracy if genuine else ""
-    return _say(
+    return _print_facts(
         {
-            "file": f"{path} ({_size(path.stat().st_size)})", "source": said.get("source", ""),
-            "address": said.get("address", ""), "license": said.get("license", ""),
+            "file": f"{path} ({_size(path.stat().st_size)})", "source": metadata.get("source", ""),
+            "address": metadata.get("address", ""), "license": metadata.get("license", ""),
             "made from": ", ".join(made), "accuracy": accuracy, **facts,
         }
     )  # fmt: skip
 
 
-def _say_official(name: str, official: "Official") -> None:
+def _print_official(name: str, official: "Official") -> None:
     print(f"\n{name}: {official.title}")
     kind = {"git": "git blob"}.get(official.digest_kind, official.digest_kind)
-    _say(
+    _print_facts(
         {
             "address": official.address,
             "size": ("" if official.num_bytes else "up to ") + _size(official.most_bytes),
@@ -218,8 +216,8 @@ def _say_official(name: str, official: "Official") -> None:
     )  # fmt: skip
 
 
-def _say(facts: Mapping[str, str]) -> None:
-    """Facts below each other; what is empty is left out."""
+def _print_facts(facts: Mapping[str, str]) -> None:
+    """Print one fact a line; leave out empty ones."""
     width = max(map(len, facts), default=0)
     for what, value in facts.items():
         if value:
@@ -227,7 +225,7 @@ def _say(facts: Mapping[str, str]) -> None:
 
 
 def _plain(text: object) -> str:
-    """Text of a stranger's file, without what a terminal would obey."""
+    """Text from a file, without the control characters that a terminal would obey."""
     return "".join(sign if sign.isprintable() else "?" for sign in str(text))
 
 
