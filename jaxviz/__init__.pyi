@@ -1,7 +1,7 @@
 from . import draw as draw
 from . import sweep as sweep
 from ._checks import InputError as InputError
-from .cpu.compilation import COMPILER_OPTIONS as COMPILER_OPTIONS
+from .cpu.policy import COMPILER_OPTIONS as COMPILER_OPTIONS
 from .incremental import ReceptiveField as ReceptiveField
 from .incremental import receptive_field as receptive_field
 from .networks.registry import Network as Network

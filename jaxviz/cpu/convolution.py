@@ -18,9 +18,7 @@ def group_by_group(
     """
     if groups == 1 or not policy.groups_one_by_one(groups):
         return convolve(images, kernel, groups)
-    pairs = zip(
-        jnp.split(images, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True
-    )
+    pairs = zip(jnp.split(images, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True)
     return jnp.concatenate([convolve(*pair, 1) for pair in pairs], axis=-1)
 
 

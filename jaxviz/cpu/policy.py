@@ -49,7 +49,7 @@ def compiler_options() -> dict[str, str] | None:
 
 
 def batch_size() -> int:
-    """Pictures a device at a time: a CPU's caches like few, other devices are not filled by them."""
+    """Pictures a device at a time: few fit a CPU's caches, many fill other devices."""
     return 8 if on_cpu() else 256
 
 
@@ -77,10 +77,7 @@ def fewer_products_pay(
     saved = places * pairs * (taps**2 - growth * taps ** (2 - axes))
     moved = places * growth * sum(channels)
     kernel = 0.0 if kernel_is_ready else pairs * taps**2 * 2.0
-    return (
-        saved >= _PRODUCTS_A_NUMBER[taps] * moved + 12 * kernel
-        and 4 * moved <= _MOST_BYTES
-    )
+    return saved >= _PRODUCTS_A_NUMBER[taps] * moved + 12 * kernel and 4 * moved <= _MOST_BYTES
 
 
 def toom_cook_axes(taps: int) -> int:

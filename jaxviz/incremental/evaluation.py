@@ -110,7 +110,7 @@ def _evaluate_positions(
     values = run(tape, [*constants, image[None]])
     pasted = jnp.broadcast_to(fill, image.shape)[None]
     walk = _Walk(tape, values, _prepared(tape, values), pasted, plan.tail, plan.kept)
-    evaluate, slots = walk.outputs, walk.changing_outputs(every)
+    evaluate, slots = walk.outputs, tuple(walk.changing_outputs(every))
     if plan.joint:
         evaluate, slots = walk.wholes, plan.kept
     parts = []

@@ -137,9 +137,7 @@ class Split(NamedTuple):
     parts: list[np.ndarray]
 
 
-def best_split(
-    rows: np.ndarray, columns: np.ndarray, cost: Callable[[np.ndarray], int]
-) -> Split:
+def best_split(rows: np.ndarray, columns: np.ndarray, cost: Callable[[np.ndarray], int]) -> Split:
     """The split at a threshold of one column that saves the most.
 
     >>> columns = np.array([[1, 1, 5]])
