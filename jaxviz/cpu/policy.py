@@ -49,7 +49,7 @@ def compiler_options() -> dict[str, str] | None:
 
 
 def batch_size() -> int:
-    """Pictures a device evaluates at a time: few suit the caches of a CPU and leave others idle."""
+    """Pictures a device at a time: few fit a CPU's caches, many fill other devices."""
     return 8 if on_cpu() else 256
 
 

@@ -20,6 +20,7 @@ def pool_by_slices(
     With `barriers`, XLA does not evaluate an axis again for each use of it by the next: better for
     whole maps, and worse for small boxes.
 
+    >>> import jax.numpy as jnp
     >>> pool_by_slices(jnp.arange(6), lax.max, [3], [2], [1], barriers=False).tolist()
     [2, 4]
     """

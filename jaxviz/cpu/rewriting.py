@@ -17,6 +17,7 @@ from .overrides import overrides
 def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of arrays, with options by name, rewritten for the shapes that it is called with.
 
+    >>> import jax.numpy as jnp
     >>> rewritten(lambda x, *, scale: scale * x)(jnp.ones(2), scale=3).tolist()
     [3.0, 3.0]
     """
@@ -96,6 +97,7 @@ def prepared(function: Callable[..., Any], *examples: Any, known: int) -> Prepar
     known: the place of the argument that stays the same from call to call, the parameters. On
     other processors than CPUs there is nothing to prepare.
 
+    >>> import jax.numpy as jnp
     >>> prepare, run = prepared(lambda scale, x: scale * x, 1.0, jnp.ones(2), known=0)
     >>> run(prepare(3.0), 3.0, jnp.ones(2)).tolist()
     [3.0, 3.0]

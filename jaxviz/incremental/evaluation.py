@@ -110,8 +110,9 @@ def _evaluate_positions(
     values = run(tape, [*constants, image[None]])
     pasted = jnp.broadcast_to(fill, image.shape)[None]
     walk = _Walk(tape, values, _prepared(tape, values), pasted, plan.tail, plan.kept)
-    evaluate = walk.wholes if plan.joint else walk.outputs
-    slots = plan.kept if plan.joint else walk.changing_outputs(every)
+    evaluate, slots = walk.outputs, tuple(walk.changing_outputs(every))
+    if plan.joint:
+        evaluate, slots = walk.wholes, plan.kept
     parts = []
     for group, loop in zip(found, plan.loops, strict=True):
         results = looped(partial(evaluate, group), loop, len(group.positions))

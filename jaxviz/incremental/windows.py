@@ -140,7 +140,7 @@ def cut(array: Any, box: Box, chunk: Array, fill: Any = 0) -> tuple[Array, bool]
 
 
 def cut_each(array: Any, box: Box, chunk: Array, fill: Any = 0) -> Array:
-    """Like `cut`, always with an axis of positions: of length 1 where all have the same box."""
+    """Like `cut`, with an axis of positions always: of length 1 if all have the same box."""
     part, moves = cut(array, box, chunk, fill)
     return part if moves else part[None]
 
