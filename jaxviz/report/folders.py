@@ -15,7 +15,7 @@ from ..pictures.folders import FittedPicture, Loaded, Skipped, read_picture
 from ..pictures.preprocessing import batches
 from ..sweep import Features, PictureSet
 from ..techniques.activations import features
-from ..techniques.neighbors.search import Neighbors, label_agreement, nearest_neighbors
+from ..techniques.neighbors import Neighbors, label_agreement, nearest_neighbors
 from ..techniques.patches import TopPatches, top_patches
 from .exhibit import Exhibit, number, short, shown
 from .patch_pages import Seen, chosen_channels, patch_pages
