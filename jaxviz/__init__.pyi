@@ -19,9 +19,9 @@ from .techniques.embedding import principal_components as principal_components
 from .techniques.embedding import t_sne as t_sne
 from .techniques.filters import filter_slices as filter_slices
 from .techniques.filters import filter_tiles as filter_tiles
-from .techniques.neighbors.search import Neighbors as Neighbors
-from .techniques.neighbors.search import label_agreement as label_agreement
-from .techniques.neighbors.search import nearest_neighbors as nearest_neighbors
+from .techniques.neighbors.nearest import Neighbors as Neighbors
+from .techniques.neighbors.nearest import label_agreement as label_agreement
+from .techniques.neighbors.nearest import nearest_neighbors as nearest_neighbors
 from .techniques.occlusion import OcclusionMap as OcclusionMap
 from .techniques.occlusion import explain_occlusion as explain_occlusion
 from .techniques.occlusion import occlusion_map as occlusion_map

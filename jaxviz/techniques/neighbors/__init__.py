@@ -1,6 +1,6 @@
-"""Exact nearest neighbors: the function, its search, and the estimates that make it quick."""
+"""Exact nearest neighbors: the public functions, the search, and the estimates it starts from."""
 
-from .search import METRICS as METRICS
-from .search import Neighbors as Neighbors
-from .search import label_agreement as label_agreement
-from .search import nearest_neighbors as nearest_neighbors
+from .nearest import METRICS as METRICS
+from .nearest import Neighbors as Neighbors
+from .nearest import label_agreement as label_agreement
+from .nearest import nearest_neighbors as nearest_neighbors

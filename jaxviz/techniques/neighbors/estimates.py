@@ -1,12 +1,12 @@
-"""Products of many vectors with many others on a CPU, and how far they may be off.
+"""Estimates of the products of many vectors with many others, and the largest error of each.
 
-Where the processor has instructions for bfloat16 and XLA uses them, products of such halves take a
-third of the time of NumPy's products of float32 vectors. A trial tells.
+The float32 products of a CPU, products of vectors rounded to bfloat16 where the processor
+multiplies those faster, and the products of other devices all have the same form, so that one
+search can use any of them.
 """
 
 import functools
 import math
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,23 +14,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_ROUNDING_TO_HALF = 2.0**-8  # the largest relative error
-_ADDING = 2.0**-23  # twice the error of one addition
+from ... import devices
+
+_BFLOAT16_ROUNDING = 2.0**-8  # the largest relative error of rounding to bfloat16
+_PER_TERM = 2.0**-23  # of the error of a sum of float32 products: twice what one rounding adds
 
 
 class Estimate(NamedTuple):
     """How to estimate products, and how far they may be off.
 
     `products(rows)` is (rows, queries), and may be overwritten by the next call. Each number is
-    off by at most `error` times the product of the two vectors' lengths.
+    off by at most `error` times the product of the two vectors' lengths. The error has room for
+    the roundings of squared lengths and of a few sums that come after.
     """
 
     products: Callable[[np.ndarray], np.ndarray]
     error: float
 
 
-def singles(queries: np.ndarray) -> Estimate:
-    """Products of float32 vectors with (queries, dim)."""
+def in_float32(queries: np.ndarray) -> Estimate:
+    """Products of float32 vectors with (queries, dim), by NumPy."""
     space = np.empty(0, np.float32)
 
     def products(rows: np.ndarray) -> np.ndarray:
@@ -40,51 +43,53 @@ def singles(queries: np.ndarray) -> Estimate:
             space = np.empty(math.prod(shape), np.float32)
         return np.matmul(rows, queries.T, out=space[: math.prod(shape)].reshape(shape))
 
-    return Estimate(products, _adding(queries))
+    return Estimate(products, _summation_error(queries))
 
 
-def halves(queries: np.ndarray) -> Estimate:
-    """Products of the vectors rounded to bfloat16, added up in float32."""
+def in_bfloat16(queries: np.ndarray) -> Estimate:
+    """Products of vectors rounded to bfloat16, summed in float32."""
     rounded, lost, lengths = _rounded(queries)
     share = np.divide(lost, lengths, out=np.zeros(len(queries)), where=np.asarray(lengths) > 0)
 
     def products(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(_half_products(rows, rounded))
+        return np.asarray(_bfloat16_products(rows, rounded))
 
-    error = _ROUNDING_TO_HALF + (1 + _ROUNDING_TO_HALF) * float(share.max()) + _adding(queries)
-    return Estimate(products, error)
+    rounding = _BFLOAT16_ROUNDING + (1 + _BFLOAT16_ROUNDING) * float(share.max())
+    return Estimate(products, rounding + _summation_error(queries))
 
 
-@jax.jit  # without the compiler options of `compiled`, which send these products elsewhere
-def _half_products(rows: Any, rounded: Any) -> Any:
+def on_devices(queries: np.ndarray) -> Estimate:
+    """Products of float32 vectors, each device multiplying an equal share of the rows."""
+    number, replicated, share = devices.number(), devices.replicate(queries), 0
+
+    def products(rows: np.ndarray) -> np.ndarray:
+        nonlocal share  # as large as ever before, so that a smaller last piece compiles nothing
+        share = max(share, -(-len(rows) // number))
+        padded = np.pad(rows, [(0, number * share - len(rows)), (0, 0)])
+        made = _products_on_each()(padded.reshape(number, share, -1), replicated)
+        return np.concatenate(devices.fetch(made))[: len(rows)]
+
+    return Estimate(products, 2 * _summation_error(queries))
+
+
+@functools.cache
+def _products_on_each() -> Any:
+    return devices.on_each(lambda rows, queries: jnp.matmul(rows, queries.T, precision="highest"))
+
+
+# Without the compiler options of `compiled`, which choose a slower product of bfloat16 matrices.
+@jax.jit
+def _bfloat16_products(rows: Any, rounded: Any) -> Any:
     return jnp.matmul(rows.astype(jnp.bfloat16), rounded, preferred_element_type=jnp.float32)
 
 
 @jax.jit
 def _rounded(queries: Any) -> Any:
-    """The queries as columns of halves, the lengths of what that took from them, and their own."""
+    """The queries as columns of bfloat16, the lengths of what rounding took, and their own."""
     rounded = jax.lax.reduce_precision(queries, exponent_bits=8, mantissa_bits=7)
     lengths = (jnp.linalg.norm(vectors, axis=1) for vectors in (queries - rounded, queries))
     return rounded.T.astype(jnp.bfloat16), *lengths
 
 
-def _adding(queries: np.ndarray) -> float:
-    return (queries.shape[1] + 16) * _ADDING
-
-
-@functools.cache
-def halves_are_faster(queries: int, dim: int) -> bool:
-    """Whether products of halves take at most 3/4 of the time on this machine, by trial."""
-    rng = np.random.default_rng(0)
-    vectors, rows = (rng.random((number, dim), np.float32) for number in (queries, 1024))
-    of_halves, of_singles = (_seconds(kind(vectors), rows) for kind in (halves, singles))
-    return of_halves < 0.75 * of_singles
-
-
-def _seconds(estimate: Estimate, rows: np.ndarray) -> float:
-    times = []
-    for _ in range(4):  # the first one compiles and touches the memory
-        start = time.perf_counter()
-        estimate.products(rows)
-        times.append(time.perf_counter() - start)
-    return min(times)
+def _summation_error(queries: np.ndarray) -> float:
+    return (queries.shape[1] + 16) * _PER_TERM

@@ -1,223 +1,227 @@
-"""Nearest neighbors: which pictures does a representation take for alike?
+"""Exact nearest neighbors of concrete vectors: estimate all distances, measure the few that matter.
 
-Krizhevsky et al. 2012, section 6.1 and fig. 4 compare images by the Euclidean distance of their
-last hidden layer. The same search over raw pixels is the comparison that shows why features matter:
-pixels find pictures of like brightness and layout, features find like things.
+The database is read in pieces. Each estimate comes with a bound of its error. Only pairs of a query
+and a row that the bounds cannot rule out are kept, and those are measured by difference in float64.
+So an estimate may be rough without changing the answer.
 """
 
-import functools
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
 
-from ... import devices
-from ..._checks import InputError, choice, count
 from ..._prefetch import prefetch
-from ..._typing import Array
-from ...cpu.compilation import inside_a_trace
-from . import estimates, host_search
+from ...cpu.policy import on_cpu
+from ...cpu.processor import multiplies_bfloat16
+from . import estimates
+from .frame import FLOOR, Frame, Placed, as_float32, blocks
 
-METRICS = ("cosine", "euclidean")
-_PIECE_BYTES = 2**26  # of the database, on each device at a time
+_PIECE_BYTES = 2**26  # of the database, and of its estimates, at a time
 _QUERIES = 2048  # looked up together
-_MANY = 2**36  # numbers to multiply: enough for a trial of what is faster
-_NO_ROW = np.int32(2**31 - 1)  # sorts after every row
+_BFLOAT16_TERMS = 2**36  # in all products, from which compiling for bfloat16 is worth while
+_KEPT = 32  # times k: the pairs kept for each query before they are measured
+_ROWS = 32  # whose estimates stay in a core's cache
+_SLACK = 1 + 1e-6  # more than rounding a distance to float32 can change its square
 
 
-class Neighbors(NamedTuple):
-    """The k nearest rows of the database for each query, nearest first.
+class Piece(NamedTuple):
+    """Rows of the database from `first` on, placed in the frame."""
 
-    `distances` (queries, k): Euclidean distance, or 1 - cosine similarity (0 to 2).
-    `indices` (queries, k): rows of the database; of equal distances the smaller index is first.
+    first: int
+    placed: Placed
+
+
+class Pairs(NamedTuple):
+    """Pairs of a query and a row, whose squared distance is at least `least`, at most `most`."""
+
+    query: np.ndarray
+    row: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+
+    def select(self, chosen: np.ndarray) -> "Pairs":
+        """Some of the pairs, by their places or by a mask."""
+        return Pairs(*(field[chosen] for field in self))
+
+
+class Levels(NamedTuple):
+    """How products become bounds of squared distances in the frame.
+
+    `adjust(products, per_row)` and `per_query` make the least; `row_width` and `query_width` more
+    make the largest.
     """
 
-    distances: Any
-    indices: Any
+    adjust: np.ufunc
+    per_row: np.ndarray
+    per_query: np.ndarray
+    row_width: np.ndarray
+    query_width: np.ndarray
 
 
-def nearest_neighbors(
-    queries: Float[Array, "queries dim"],
-    database: Float[Array, "database dim"],
-    *,
-    k: int,
-    metric: str = "cosine",
-    exclude_self: bool = False,
-) -> Neighbors:
-    """Find the exact `k` nearest rows of `database` for each row of `queries`.
+def search(
+    queries: np.ndarray, database: np.ndarray, *, k: int, metric: str, own: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and rows of the `k` nearest, (queries, k) each.
 
-    A NumPy database, such as a memory-mapped features.npy, is searched piece by piece and never
-    loaded whole, on all devices. On CPUs all distances are first estimated, in half precision where
-    a trial shows that to be faster, and the pairs that the estimates' error bounds cannot rule out
-    are measured in full: the answer is the same, and right to round-off.
-
-    Args:
-        queries: float vectors (queries, dim).
-        database: float vectors (database, dim).
-        k: how many to return.
-        metric: "cosine" (1 - cosine similarity; a zero vector is at distance 1 from all) or
-            "euclidean".
-        exclude_self: the queries are the database, and no row is its own neighbor.
-
-    Raises:
-        InputError: the shapes do not fit, `k` is more than there are, or a query searched in a
-            NumPy database holds what is not finite.
-
-    >>> import numpy as np
-    >>> points = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 3.0]], np.float32)
-    >>> nearest_neighbors(points, points, k=1, exclude_self=True).indices.tolist()
-    [[2], [0], [0]]
-
+    `own` are the rows of the database that the queries are, and that they shall not find.
     """
-    shapes = jnp.shape(queries), jnp.shape(database)
-    if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
-        raise InputError(f"neighbors: expected (queries, dim) and (database, dim), got {shapes}")
-    if 0 in (*shapes[0], *shapes[1]):
-        raise InputError(f"neighbors: expected vectors to compare, got shapes {shapes}")
-    if exclude_self and shapes[0] != shapes[1]:
-        raise InputError(f"exclude_self: queries must be the database, got shapes {shapes}")
-    count(k, "k", most=shapes[1][0] - exclude_self)
-    choice(metric, "metric", METRICS)
-    options: Any = {"k": k, "metric": metric, "exclude_self": exclude_self}
-    on_host = isinstance(queries, np.ndarray) and isinstance(database, np.ndarray)
-    if on_host and database.nbytes > _PIECE_BYTES:
-        in_pieces = _search_on_host if jax.default_backend() == "cpu" else _search_pieces
-        return in_pieces(queries, database, **options)  # type: ignore[arg-type]
-    return Neighbors(*_search(queries, database, **options))
-
-
-def _search_plain(queries: Any, database: Any, *, k: int, metric: str, exclude_self: bool) -> Any:
-    squares = (queries**2).sum(1), (database**2).sum(1)
-    distances = _distances(queries, database, *squares, metric=metric)
-    if exclude_self:
-        distances = jnp.where(jnp.eye(len(distances), dtype=bool), jnp.inf, distances)
-    negated, indices = jax.lax.top_k(-distances, k)
-    return -negated, indices
-
-
-# Without the compiler options of `compiled`, which make products of matrices slower.
-_search = jax.jit(_search_plain, static_argnames=("k", "metric", "exclude_self"))
-
-
-def _distances(queries: Any, database: Any, q_squares: Any, d_squares: Any, *, metric: str) -> Any:
-    """All distances, (queries, database), from the vectors and their squared lengths."""
-    products = jnp.matmul(queries, database.T, precision="highest")
-    if metric == "cosine":
-        a, b = (jnp.sqrt(jnp.where(one == 0, 1, one)) for one in (q_squares, d_squares))
-        return jnp.maximum(1 - products / a[:, None] / b, 0)  # round-off goes below zero
-    return jnp.sqrt(jnp.maximum(q_squares[:, None] + d_squares - 2 * products, 0))
-
-
-def _rows(queries: int, dim: int) -> int:
-    """How many rows of the database make a piece: neither they nor their distances take much."""
-    return max(1, _PIECE_BYTES // (4 * max(queries, dim)))
-
-
-def _search_on_host(
-    queries: np.ndarray, database: np.ndarray, *, k: int, metric: str, exclude_self: bool
-) -> Neighbors:
-    block, dim = min(len(queries), _QUERIES), queries.shape[1]
-    rough = (
-        len(queries) * database.size > _MANY
-        and not inside_a_trace()
-        and estimates.halves_are_faster(block, dim)
-    )
-    rows = _rows(block, dim) // (4 if rough else 1)  # halves gain more from caches
-    found = []
-    for begin in range(0, len(queries), block):
-        asked = np.asarray(queries[begin : begin + block], np.float32)
-        own = begin if exclude_self else None
-        search = host_search.Search(asked, database, k=k, metric=metric, own=own, rough=rough)
-        for piece in host_search.pieces(database, max(1, rows)):
-            search.look_at(piece)
-        found.append(search.nearest())
-    return Neighbors(*(np.concatenate(fields) for fields in zip(*found, strict=True)))
-
-
-def _search_pieces(
-    queries: np.ndarray, database: np.ndarray, *, k: int, metric: str, exclude_self: bool
-) -> Neighbors:
-    """Search groups of one piece a device, the next read while one is searched."""
-    dim, number = database.shape[1], devices.number()
+    dim, cosine = database.shape[1], metric == "cosine"
     block = min(len(queries), _QUERIES)
-    rows = min(_rows(block, dim), -(-len(database) // number))
-
-    def read(first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        pieces = np.asarray(database[first : first + number * rows], np.float32)
-        missing = number * rows - len(pieces)
-        if missing:
-            pieces = np.pad(pieces, [(0, missing), (0, 0)])
-        squares = _squares(pieces).reshape(number, rows)
-        firsts = first + rows * np.arange(number, dtype=np.int32)
-        return pieces.reshape(number, rows, dim), squares, firsts
-
-    program = _step_on_each(k, metric, exclude_self)
+    rough = on_cpu() and len(queries) * database.size > _BFLOAT16_TERMS and multiplies_bfloat16()
+    rows = _PIECE_BYTES // (4 * max(block, dim)) // (4 if rough else 1)  # bfloat16 likes caches
     found = []
-    start = Neighbors(
-        np.full((block, k), np.inf, np.float32), np.full((block, k), _NO_ROW, np.int32)
-    )
-    for begin in range(0, len(queries), block):
-        mine = np.zeros((block, dim), np.float32)
-        some = queries[begin : begin + block]
-        mine[: len(some)] = some
-        asked = devices.replicate((mine, _squares(mine), np.int32(begin), np.int32(len(database))))
-        best = devices.spread([start] * number)
-        for pieces in prefetch(read, range(0, len(database), number * rows), depth=2):
-            earlier, best = best, program(best, *asked, *pieces)
-            jax.block_until_ready(earlier)
-        merged = functools.reduce(_merge, devices.fetch(best))
-        found.append([np.asarray(field)[: len(some)] for field in merged])
-    return Neighbors(*(np.concatenate(fields) for fields in zip(*found, strict=True)))
+    for first in range(0, len(queries), block):
+        some = slice(first, first + block)
+        asked = as_float32(queries[some])
+        part = Search(
+            asked, first, database, k=k, cosine=cosine,
+            own=None if own is None else own[some], rough=rough,
+        )  # fmt: skip
+        for piece in part.pieces(max(1, rows)):
+            part.look_at(piece)
+        found.append(part.nearest())
+    distances, indices = (np.concatenate(fields) for fields in zip(*found, strict=True))
+    return distances, indices
 
 
-@functools.lru_cache(maxsize=8)
-def _step_on_each(k: int, metric: str, exclude_self: bool) -> Any:
-    def step(
-        best: Neighbors, queries: Any, q_squares: Any, first_query: Any, total: Any,
-        piece: Any, d_squares: Any, first: Any,
-    ) -> Neighbors:  # fmt: skip
-        index = first + jnp.arange(len(piece), dtype=jnp.int32)
-        left_out = (index >= total)[None]
-        if exclude_self:
-            own = first_query + jnp.arange(len(queries), dtype=jnp.int32)
-            left_out |= index == own[:, None]
-        distances = _distances(queries, piece, q_squares, d_squares, metric=metric)
-        distances = jnp.where(left_out, jnp.inf, distances)
-        negated, places = jax.lax.top_k(-distances, min(k, len(piece)))
-        return _merge(best, Neighbors(-negated, index[places]))
+class Search:
+    """The search of some queries, to which all pieces of a database are shown.
 
-    return devices.on_each(step)
-
-
-def _squares(vectors: np.ndarray) -> np.ndarray:
-    """Squared lengths, on the host: beside a product of matrices XLA takes ten times as long."""
-    return np.einsum("ij,ij->i", vectors, vectors)
-
-
-def _merge(a: Neighbors, b: Neighbors) -> Neighbors:
-    """The k nearest of two results; of equal distances the smaller index is first."""
-    k = a.distances.shape[1]
-    pairs = (jnp.concatenate(pair, axis=1) for pair in zip(a, b, strict=True))
-    return Neighbors(*(field[:, :k] for field in jax.lax.sort(tuple(pairs), num_keys=2)))
-
-
-def label_agreement(
-    indices: Int[Array, "queries k"], query_labels: Any, database_labels: Any
-) -> float:
-    """The share of all neighbors that carry their query's label, from 0 to 1.
-
-    Labels may be numbers or strings; `indices` are those of `nearest_neighbors`.
-
-    >>> label_agreement(np.array([[1], [0], [0]]), ["cat", "cat", "dog"], ["cat", "cat", "dog"])
-    0.6666666666666666
+    The queries, float32 (queries, dim), are those from number `first` on. `rough` estimates are
+    faster, but may leave too many pairs to measure: then finer ones take over.
     """
-    rows = np.asarray(indices)
-    wanted, offered = np.asarray(query_labels), np.asarray(database_labels)
-    if rows.ndim != 2 or wanted.shape != rows.shape[:1] or offered.ndim != 1:
-        raise InputError(
-            f"labels: expected one for each of {rows.shape[0]} queries and each row of the "
-            f"database, got shapes {wanted.shape} and {offered.shape}"
-        )
-    return float((offered[rows] == wanted[:, None]).mean())
+
+    def __init__(
+        self, queries: np.ndarray, first: int, database: np.ndarray,
+        *, k: int, cosine: bool, own: np.ndarray | None, rough: bool,
+    ):  # fmt: skip
+        self.database, self.k, self.own, self.rough = database, k, own, rough
+        self.frame = Frame.fitting(queries, database, cosine=cosine)
+        placed = self.frame.place(queries, "queries", first)
+        scaled = np.float32(-2) * placed.vectors
+        if placed.factors is not None:
+            scaled *= placed.factors[:, None]
+        self.scaled, self.squares = scaled, placed.squares
+        self.exact = Frame(cosine, 1.0, None).exact(queries) if cosine else queries
+        exact_products = estimates.in_float32 if on_cpu() else estimates.on_devices
+        self.estimate = (estimates.in_bfloat16 if rough else exact_products)(scaled)
+        self.bounds = np.full(len(queries), np.inf)  # of the squared distance to the k-th nearest
+        self.found: list[Pairs] = []
+
+    def pieces(self, rows: int) -> Iterator[Piece]:
+        """Read the database piece by piece, the next one while one is searched."""
+
+        def read(first: int) -> Piece:
+            part = as_float32(self.database[first : first + rows])
+            return Piece(first, self.frame.place(part, "database", first))
+
+        starts = range(0, len(self.database), rows)
+        return prefetch(read, starts, depth=2) if len(starts) > 1 else map(read, starts)
+
+    def look_at(self, piece: Piece) -> None:
+        """Take up the rows of a piece."""
+        self.found.append(self._near(piece))
+        if sum(len(pairs.query) for pairs in self.found) > self._most_kept():
+            self._thin_out()
+
+    def nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distances and rows of the k nearest, (queries, k); of equals the smaller row is first."""
+        self._thin_out()
+        (pairs,) = self.found
+        pairs = self._k_best(pairs)
+        shape = len(self.exact), self.k
+        return self._rounded(pairs.most).reshape(shape), pairs.row.astype(np.int32).reshape(shape)
+
+    def _most_kept(self) -> int:
+        return _KEPT * self.k * len(self.exact)
+
+    def _near(self, piece: Piece) -> Pairs:
+        """The pairs whose distance may be within the bounds."""
+        products, levels = self.estimate.products(piece.placed.vectors), self._levels(piece.placed)
+        if np.isinf(self.bounds).any() and len(products) > self.k:
+            last = self.k - (self.own is None)  # one more where a row may be the query itself
+            highest = levels.adjust(products, levels.per_row) + levels.row_width[:, None]
+            highest = np.partition(np.ascontiguousarray(highest.T), last, axis=1)[:, last]
+            self.bounds = self._squared(highest + levels.per_query + levels.query_width)
+        limits = self.bounds * (_SLACK * self.frame.scale**2) - levels.per_query
+        limits = np.nextafter(limits.astype(np.float32), np.float32(np.inf))
+        places, least = [], []
+        for first in range(0, len(products), _ROWS):
+            block = slice(first, first + _ROWS)
+            adjusted = levels.adjust(products[block], levels.per_row[block])
+            near = np.flatnonzero(adjusted <= limits)
+            places.append(near + first * len(limits))
+            least.append(adjusted.ravel()[near])
+        row, query = np.divmod(np.concatenate(places), len(limits))
+        low = np.concatenate(least) + levels.per_query[query]
+        high = low + levels.row_width[row] + levels.query_width[query]
+        row += piece.first
+        pairs = Pairs(query, row, self._squared(low), self._squared(high))
+        return pairs if self.own is None else pairs.select(row != self.own[query])
+
+    def _levels(self, placed: Placed) -> Levels:
+        """From |q - x|^2 = |q|^2 + |x|^2 - 2 q x.
+
+        The product of two lengths, which an estimate's error is a share of, is at most half the
+        sum of their squares.
+        """
+        error = np.float32(self.estimate.error)
+        per_row, row_width = (1 - error) * placed.squares - FLOOR, 2 * error * placed.squares
+        per_query, query_width = (1 - error) * self.squares, 2 * error * self.squares + 2 * FLOOR
+        adjust: np.ufunc = np.add
+        if placed.factors is not None:  # all squared lengths are 1
+            adjust, per_query, per_row = np.multiply, per_query + per_row[0], placed.factors
+        if placed.far is not None:
+            row_width[placed.far] = np.inf
+        return Levels(adjust, per_row[:, None], per_query, row_width, query_width)
+
+    def _squared(self, levels: np.ndarray) -> np.ndarray:
+        """Squared distances between the vectors as they are given, or of unit length for cosine."""
+        return np.maximum(levels.astype(np.float64), 0) / self.frame.scale**2
+
+    @np.errstate(over="ignore")
+    def _rounded(self, squared: np.ndarray) -> np.ndarray:
+        """Distances in float32."""
+        return (squared / 2 if self.frame.cosine else np.sqrt(squared)).astype(np.float32)
+
+    def _thin_out(self) -> None:
+        """Measure the k best of each query, and drop what cannot be among them."""
+        pairs = Pairs(*(np.concatenate(field) for field in zip(*self.found, strict=True)))
+        pairs, ranks = _ranked(pairs, np.lexsort((pairs.most, pairs.query)))
+        best = ranks < self.k
+        if best.sum() == self.k * len(self.exact):
+            pairs = self._measured(pairs, best)
+            self.bounds = pairs.most[best].reshape(-1, self.k).max(axis=1)
+            pairs = pairs.select(pairs.least <= self.bounds[pairs.query] * _SLACK)
+        if len(pairs.query) > self._most_kept() // 2:
+            pairs = self._k_best(pairs)
+            if self.rough:
+                self.rough, self.estimate = False, estimates.in_float32(self.scaled)
+        self.found = [pairs]
+
+    def _k_best(self, pairs: Pairs) -> Pairs:
+        pairs = self._measured(pairs, np.ones(len(pairs.query), bool))
+        order = np.lexsort((pairs.row, self._rounded(pairs.most), pairs.query))
+        pairs, ranks = _ranked(pairs, order)
+        return pairs.select(ranks < self.k)
+
+    def _measured(self, pairs: Pairs, chosen: np.ndarray) -> Pairs:
+        """The same pairs with the squared distances of the chosen ones, by difference."""
+        places = np.flatnonzero(chosen & (pairs.least < pairs.most))
+
+        def measure(block: slice) -> np.ndarray:
+            some = places[block]
+            rows = as_float32(self.database[pairs.row[some]])
+            return self.frame.squared_distances(self.exact[pairs.query[some]], rows)
+
+        least, most = pairs.least.copy(), pairs.most.copy()
+        if len(places):
+            parts = prefetch(measure, blocks(len(places), self.database.shape[1]))
+            least[places] = most[places] = np.concatenate([*parts])
+        return pairs._replace(least=least, most=most)
+
+
+def _ranked(pairs: Pairs, order: np.ndarray) -> tuple[Pairs, np.ndarray]:
+    """The pairs in an order by queries, and the place of each among those of its query."""
+    pairs = pairs.select(order)
+    return pairs, np.arange(len(order)) - np.searchsorted(pairs.query, pairs.query)
