@@ -45,6 +45,7 @@ class Frame(NamedTuple):
     center: np.ndarray | None
 
     @classmethod
+    @np.errstate(invalid="ignore")  # what is not finite is refused when it is placed
     def fitting(cls, queries: np.ndarray, database: np.ndarray, *, cosine: bool) -> "Frame":
         """The frame for some queries and a database, of which a few rows are looked at."""
         sample = as_float32(database[:: max(1, len(database) // _SAMPLE)][:_SAMPLE])
@@ -72,7 +73,8 @@ class Frame(NamedTuple):
     def place(self, vectors: np.ndarray, name: str, first: int = 0) -> Placed:
         """The vectors in this frame; they are row `first` of `name` and those that follow."""
         if self.center is None and self.scale == 1:
-            squares = np.vecdot(vectors, vectors)
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = np.vecdot(vectors, vectors)
             doubtful = ~((squares > _SMALL) & (squares < _LARGE))
             if not vectors[doubtful].any():  # zeros are all right
                 if not self.cosine:
