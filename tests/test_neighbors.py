@@ -179,7 +179,11 @@ def test_many_queries_of_few_numbers_take_no_more_memory():
 
     def products(queries):
         made = estimates.in_bfloat16(queries)
-        counted = lambda rows: sizes.append(len(rows) * len(queries)) or made.products(rows)
+
+        def counted(rows):
+            sizes.append(len(rows) * len(queries))
+            return made.products(rows)
+
         return made._replace(products=counted)
 
     database = np.zeros((20_000, 1), np.float32)
@@ -230,7 +234,10 @@ def test_traced_searches_measure_by_difference_too(metric, offset, scale):
     rng = np.random.default_rng(0)
     made = ((rng.normal(size=(60, 600)) + offset) * scale).astype(np.float32)
     made[3], made[4] = made[5], 0
-    search = lambda q, d: nearest_neighbors(q, d, k=7, metric=metric)
+
+    def search(q, d):
+        return nearest_neighbors(q, d, k=7, metric=metric)
+
     tolerance = {"relative": 3e-6} if metric == "euclidean" else {"relative": 1e-3}
     tolerance["absolute"] = 1e-12
     for found in (
@@ -252,7 +259,10 @@ def test_vectors_known_while_tracing_are_searched_exactly():
 def test_gradients_equal_differences_and_are_0_where_a_vector_meets_itself(metric):
     rng = np.random.default_rng(0)
     database = rng.normal(size=(30, 6)).astype(np.float32)
-    total = lambda q, k: nearest_neighbors(q, database, k=k, metric=metric).distances.sum()
+
+    def total(q, k):
+        return nearest_neighbors(q, database, k=k, metric=metric).distances.sum()
+
     queries = rng.normal(size=(2, 6)).astype(np.float32)
     slopes = jax.grad(total)(queries, 3)
     step = np.zeros_like(queries)
