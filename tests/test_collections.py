@@ -178,7 +178,7 @@ def test_the_nearest_pictures_are_those_of_brute_force(source, network, folder):
             continue
         np.testing.assert_array_equal(rows.indices, nearest[name])
         expected = np.take_along_axis(values, nearest[name], 1)
-        np.testing.assert_allclose(rows.distances, expected, rtol=1e-4, atol=2e-2)
+        np.testing.assert_allclose(rows.distances, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_no_picture_is_its_own_neighbor_among_copies(network, folder):

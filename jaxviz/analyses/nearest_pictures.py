@@ -161,9 +161,5 @@ def nearest_pictures(
 
 def _nearest_others(vectors: np.ndarray, rows: np.ndarray, top: int, metric: str) -> NearestRows:
     """The `top` nearest vectors of each of some rows, without the row itself."""
-    found = nearest_neighbors(vectors[rows], vectors, k=top + 1, metric=metric)
-    distances, indices = (np.asarray(values) for values in found)
-    own = indices == rows[:, None]
-    own[~own.any(axis=1), -1] = True  # more than `top` others are at the same distance
-    shape = (len(rows), top)
-    return NearestRows(distances[~own].reshape(shape), indices[~own].reshape(shape))
+    found = nearest_neighbors(vectors[rows], vectors, k=top, metric=metric, own=rows)
+    return NearestRows(*(np.asarray(values) for values in found))
