@@ -13,7 +13,7 @@ import numpy as np
 
 from ._checks import count
 from .cpu import policy
-from .cpu.compilation import inside_a_trace
+from .cpu.compilation import compiled, inside_a_trace
 
 
 def number() -> int:
@@ -51,10 +51,7 @@ def on_each(function: Callable[..., Any]) -> Callable[..., Any]:
     It is compiled when first called, with the options for convolutions.
     """
     if number() == 1:
-        options = None if inside_a_trace() else policy.compiler_options()
-        return jax.jit(
-            lambda *arguments: spread([function(*_entry(arguments, 0))]), compiler_options=options
-        )
+        return compiled(lambda *arguments: spread([function(*_entry(arguments, 0))]), rewrite=False)
     mapped, program = jax.pmap(function, devices=jax.local_devices()), None
 
     def call(*arguments: Any) -> Any:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from ..cpu.convolution import group_by_group
+
 
 def max_pool(x: jax.Array, *, window: int = 3, stride: int = 2, ceil: bool = False) -> jax.Array:
     """Max-pool (batch, height, width, channels); `ceil` keeps the last, partly filled windows.
@@ -36,16 +38,10 @@ def local_response_norm(x: jax.Array, *, size: int, alpha: float, k: float) -> j
 def convolution_by_group(
     x: jax.Array, kernel: jax.Array, *args: Any, feature_group_count: int, **options: Any
 ) -> jax.Array:
-    """`lax.conv_general_dilated` of channels-last arrays, one group after the other.
+    """`lax.conv_general_dilated` of channels-last arrays; on a CPU one group after the other."""
 
-    All at once they take three times as long on CPU, in plain `jit`. The results
-    are equal within round-off.
-    """
-    groups = zip(
-        jnp.split(x, feature_group_count, axis=-1),
-        jnp.split(kernel, feature_group_count, axis=-1),
-        strict=True,
-    )
-    return jnp.concatenate(
-        [lax.conv_general_dilated(*group, *args, **options) for group in groups], axis=-1
-    )
+    def convolve(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+        options["feature_group_count"] = groups
+        return lax.conv_general_dilated(x, kernel, *args, **options)
+
+    return group_by_group(x, kernel, feature_group_count, convolve)

@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 
 from .._typing import Outputs, Params
-from ..cpu.compilation import evaluate
+from ..cpu.compilation import compiled, inside_a_trace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,8 @@ class ModuleFunction:
 
     def __call__(self, params: Params, images: Any) -> Outputs:
         """Evaluate the network: compiled, and on CPUs rewritten, outside of any trace."""
-        return evaluate(self.plain, params, images)
+        evaluate = self.plain if inside_a_trace() else _compiled(self)
+        return evaluate(params, images)
 
     def plain(self, params: Params, images: Any) -> Outputs:
         """Evaluate the network as it is written."""
@@ -41,3 +42,8 @@ class ModuleFunction:
         filled = jax.tree.map(lambda leaf: leaf, state)
         nnx.replace_by_pure_dict(filled, params)
         return nnx.merge(graph, filled)(images)
+
+
+@functools.cache
+def _compiled(function: ModuleFunction) -> Callable[[Params, Any], Outputs]:
+    return compiled(function.plain)
