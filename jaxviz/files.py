@@ -253,9 +253,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str,
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what `write_arrays` wrote: the arrays and the provenance."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return arrays, dict(json.loads(str(arrays.pop(MARK))))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not an npz that jaxviz wrote ({reason})") from None

@@ -52,6 +52,11 @@ def equal(one, two):
         assert one == two
 
 
+def png_size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def refusal(function, *arguments, **options):
     with pytest.raises(jaxviz.InputError) as caught:
         function(*arguments, **options)
@@ -202,7 +207,7 @@ import sys
 from jaxviz.cli import main
 try: main()
 except SystemExit as end: assert not end.code
-loaded = {"flax", "jaxviz.networks", "matplotlib.pyplot", "jaxviz.report"} & set(sys.modules)
+loaded = {"flax", "jaxviz.networks.network", "matplotlib.pyplot", "jaxviz.report"} & set(sys.modules)
 assert not loaded, loaded
 """
 
@@ -232,10 +237,10 @@ def test_a_command_and_jaxviz_draw_make_the_same_figure(given, command, cat, tmp
 def test_jaxviz_draw_sets_letters_sizes_and_formats(occluded, command, tmp_path):
     file = save_analyses(tmp_path / "x.npz", [occluded], {})
     assert command("draw", file)[0] == 0
-    usual = Image.open(tmp_path / "x.png").size
+    usual = png_size(tmp_path / "x.png")
     options = ("--scale", 2, "--font-size", 16, "--dpi", 55, "--font", "DejaVu Serif")
     assert command("draw", file, "-o", tmp_path / "large.png", *options)[0] == 0
-    large = Image.open(tmp_path / "large.png").size
+    large = png_size(tmp_path / "large.png")
     assert large == pytest.approx(usual, abs=3)
     assert command("draw", file, "-o", tmp_path / "x.svg", *options)[0] == 0
     assert "DejaVu Serif" in (tmp_path / "x.svg").read_text()

@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -34,11 +33,14 @@ def apply(params, images):
 @pytest.fixture(scope="module")
 def network():
     """One convolution of small pictures, and as many classes as it has channels."""
-    spec = SimpleNamespace(title="Tiny", logits="classes", preprocessing=PREPROCESSING)
-    return SimpleNamespace(
-        spec=spec, apply=apply, params=jnp.asarray(KERNEL), label="class {}".format,
-        layers=lambda: {"conv": (10, 10, 4), "classes": (4,)},
-    )  # fmt: skip
+    return jaxviz.Network(
+        apply,
+        jnp.asarray(KERNEL),
+        preprocessing=PREPROCESSING,
+        labels=[f"class {i}" for i in range(4)],
+        roles={"logits": "classes"},
+        title="Tiny",
+    )
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_the_folder_stays_small(tmp_path, monkeypatch):
         path = tmp_path / f"program{age}"
         path.write_bytes(bytes(10))
         os.utime(path, (1000 - age, 1000 - age))
-    monkeypatch.setattr(startup, "_MOST_BYTES", 30)
+    monkeypatch.setattr(startup, "_MAX_BYTES", 30)
     startup._shrink(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["program0", "program1", "program2"]
     startup._shrink(tmp_path / "absent")

@@ -155,7 +155,7 @@ def patch_pages(
     ...     network.apply, network.params, pictures, prepare=prepare, layers="conv1", k=2
     ... )
     >>> (page,) = patch_pages(network, swept, pictures, layer="conv1", channels=[7, 9])
-    >>> page.titles, [len(page.patches(channel)) for channel in page.channels]
+    >>> page.titles, [len(page.patches(channel)) for channel in page.channels.tolist()]
     (('channel 7', 'channel 9'), [2, 2])
     """
     best = TopPatches(*map(np.asarray, swept.found[choice(layer, "layer", swept.found)]))

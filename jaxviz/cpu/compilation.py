@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
 from ..jaxpr.recording import record
@@ -67,7 +68,7 @@ def evaluate(function: Callable[..., Any], *arguments: Any) -> Any:
     3.0
     """
     if inside_a_trace():
-        return function(*arguments)
+        return function(*jax.tree.map(jnp.asarray, arguments))
     recording = record(function, *arguments)
     if recording.has_effects:
         return compiled(function)(*arguments)
