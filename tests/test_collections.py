@@ -15,6 +15,7 @@ from PIL import Image
 import jaxviz
 from jaxviz import analyses, draw, sweep
 from jaxviz.analyses.collection import names_of
+from jaxviz.files import read_arrays, write_arrays
 from jaxviz.pictures.folders import find_pictures
 from jaxviz.pictures.preprocessing import Preprocessing
 from jaxviz.pictures.sets import FolderPictures, load_pictures
@@ -265,3 +266,23 @@ def test_a_map_keeps_names_and_shares(network, folder):
     np.testing.assert_array_equal(found.shares, expected.shares)
     assert found.paths.tolist() == [str(path.relative_to(folder)) for path in features.paths]
     assert found.shown.pixels.shape == (3, 56, 56, 3)
+
+
+def test_arrays_that_do_not_fit_together_are_refused_in_one_line(
+    network, folder, command, tmp_path
+):
+    pictures = on_disk(folder)
+    swept = swept_of(network, pictures, "conv")
+    (page,) = analyses.patch_pages(network, swept, pictures, layer="conv")
+    nearest = analyses.nearest_pictures(network, features_of(network, pictures), pictures, top=2)
+    file, figure = tmp_path / "x.npz", tmp_path / "x.png"
+    for analysis, name in (
+        (page, "channels"), (page, "conv.images"), (nearest, "queries"), (nearest, "indices"),
+    ):  # fmt: skip
+        arrays, provenance = read_arrays(analyses.save_analyses(file, [analysis], {}))
+        write_arrays(file, arrays | {name: arrays[name] + 100}, provenance)
+        code, out, err = command("draw", file, "-o", figure)
+        assert (code, out) == (2, ""), name
+        assert err.startswith(f"jaxviz: {file}: its arrays do not fit together")
+        assert err.count("\n") == 1
+        assert not figure.exists()

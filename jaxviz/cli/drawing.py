@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .._checks import InputError
 from .options import Dpi
 from .output import claim_output, say
 
@@ -48,9 +49,14 @@ def draw(
     claim_output(output)
     style = Style(font_size, font, scale)
     analyses, _ = load_analyses(file)
-    for analysis in analyses:
-        say(analysis)
-    pages = [page for analysis in analyses for page in pages_of(analysis, style=style)]
+    try:
+        pages = [page for analysis in analyses for page in pages_of(analysis, style=style)]
+        for analysis in analyses:
+            say(analysis)
+    except InputError:
+        raise
+    except (IndexError, ValueError) as error:  # such as the number of a picture that is not there
+        raise InputError(f"{file}: its arrays do not fit together ({error})") from None
     by_name: dict[Path, list[Any]] = {}
     for ending, figure in pages:
         name = output if output.suffix == ".pdf" else output.with_stem(f"{output.stem}{ending}")

@@ -12,7 +12,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -103,6 +102,8 @@ def _check_size(figures: Sequence[Figure], dpi: float | None) -> None:
 
 
 def _pdf(figures: Sequence[Figure], dpi: float | None) -> bytes:
+    from matplotlib.backends.backend_pdf import PdfPages  # slow, and seldom needed
+
     buffer = io.BytesIO()
     with (
         _vector_settings(),
