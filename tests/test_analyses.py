@@ -207,7 +207,8 @@ import sys
 from jaxviz.cli import main
 try: main()
 except SystemExit as end: assert not end.code
-loaded = {"flax", "jaxviz.networks.network", "matplotlib.pyplot", "jaxviz.report"} & set(sys.modules)
+unneeded = {"flax", "jaxviz.networks.network", "matplotlib.pyplot", "jaxviz.report"}
+loaded = unneeded & set(sys.modules)
 assert not loaded, loaded
 """
 

@@ -15,7 +15,7 @@ from tolerances import assert_close
 
 import jaxviz
 from jaxviz.cpu import overrides, policy, toom_cook
-from jaxviz.cpu.rewriting import prepared, rewritten
+from jaxviz.cpu.rewriting import prepared
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 SETTINGS = settings(
