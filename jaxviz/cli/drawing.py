@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from .._checks import InputError
 from .options import Dpi
 from .output import claim_output, say
 
@@ -42,6 +41,7 @@ def draw(
     but for a PDF. For a column of a paper, 3.3 inches wide, say
     `--scale 0.4 --font-size 6`; for a projector, `--font-size 14 --scale 1.5`.
     """
+    from .._checks import InputError
     from ..analyses import load_analyses
     from ..draw import Style, pages_of, save_figures
 
