@@ -76,6 +76,13 @@ def unknown(value: str, names: Sequence[str], *, most: int = 40) -> str:
     return f"unknown name {value!r}{hint}{listed}"
 
 
+def image_type(params: Any) -> Any:
+    """The type of images that go with parameters: that of their floating-point numbers."""
+    types = [leaf.dtype for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")]
+    floats = [one for one in types if jnp.issubdtype(one, jnp.floating)]
+    return jnp.result_type(*floats) if floats else jnp.dtype(jnp.float32)
+
+
 def activation_shapes(apply: Any, params: Any, images: Any) -> dict[str, tuple[int, ...]]:
     """Return {layer: shape} in the order the data flows, without computing anything."""
     shapes: dict[str, tuple[int, ...]] = {}

@@ -1,5 +1,6 @@
 """Hypothesis strategies: small random convolutional networks as pure functions, and occlusions."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -201,9 +202,13 @@ def spatial(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
     layers: dict[str, Layer] = {
         "slice": lambda x: x[:, top::stride, left:],
         "pad": lambda x: lax.pad(
-            x, 0.5, [(0, 0, 0), (pads[0], pads[1], 0), (pads[2], pads[3], 0), (0, 0, 0)]
+            x,
+            x.dtype.type(0.5),
+            [(0, 0, 0), (pads[0], pads[1], 0), (pads[2], pads[3], 0), (0, 0, 0)],
         ),
-        "interior pad": lambda x: lax.pad(x, 0.0, [(0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0)]),
+        "interior pad": lambda x: lax.pad(
+            x, x.dtype.type(0), [(0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0)]
+        ),
         "swap": lambda x: x.swapaxes(1, 2),
         "adaptive": adaptive,
         "rows joined": lambda x: jnp.concatenate([x, 2 * x], axis=1),
@@ -211,7 +216,7 @@ def spatial(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
         "sort": lambda x: jnp.sort(x, axis=1),
         "reverse": lambda x: x[:, ::-1],
         "cumulative": lambda x: jnp.cumsum(x, axis=2) / x.shape[2],
-        "fft": lambda x: jnp.abs(jnp.fft.fft2(x, axes=(1, 2))) / np.sqrt(height * width),
+        "fft": lambda x: jnp.abs(jnp.fft.fft2(x, axes=(1, 2))) / math.sqrt(height * width),
         "instance norm": lambda x: x - x.mean((1, 2), keepdims=True),
         "squeeze and excite": lambda x: x * jax.nn.sigmoid(x.max((1, 2), keepdims=True)),
         "row mean": lambda x: x + x.mean(1, keepdims=True),
@@ -255,7 +260,7 @@ def head(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
     deep = jnp.asarray(generator.normal(size=(shape[-1], 3)), jnp.float32)
     row, column = draw(st.integers(0, shape[1] - 1)), draw(st.integers(0, shape[2] - 1))
     layers: dict[str, Layer] = {
-        "flatten": lambda x: x.reshape(x.shape[0], -1) @ flat / np.sqrt(len(flat)),
+        "flatten": lambda x: x.reshape(x.shape[0], -1) @ flat / math.sqrt(len(flat)),
         "mean": lambda x: jnp.tanh(x.mean((1, 2))) @ deep,
         "maximum": lambda x: x.max((1, 2)) @ deep,
         "sum": lambda x: x.sum((1, 2, 3)),

@@ -128,7 +128,7 @@ SMALL_IMAGE = random_image((12, 10, 2))
 
 
 def small_kernel(*shape: int) -> jax.Array:
-    return jnp.asarray(random_image(shape) / np.sqrt(np.prod(shape[:-1])))
+    return jnp.asarray(random_image(shape) / np.sqrt(np.prod(shape[:-1])), jnp.float32)
 
 
 def convolution_of(x: jax.Array, kernel: jax.Array, **options: Any) -> jax.Array:
@@ -190,7 +190,7 @@ def test_flax_networks(network: Any) -> None:
         lambda x: lax.scan(lambda c, row: (c + row, c * row), x[:, 0], x.swapaxes(0, 1))[1],
         lambda x: lax.fori_loop(0, 3, lambda i, y: jnp.roll(y, 1, axis=2) * 1.1, x),
         lambda x: lax.cond(x.sum() > 0, jnp.sin, jnp.cos, x),
-        lambda x: convolution_of(x, x[0, :3, :3, :1, None] * jnp.ones((1, 1, 2, 3))),
+        lambda x: convolution_of(x, x[0, :3, :3, :1, None] * jnp.ones((1, 1, 2, 3), x.dtype)),
         lambda x: jax.image.resize(x, (1, 17, 9, 2), "bilinear"),
         lambda x: jnp.einsum("bhwc,bijc->bhwij", x, x),
         lambda x: jnp.linalg.norm(jnp.tensordot(x, x, [(0, 1), (0, 1)])),

@@ -35,11 +35,11 @@ def caffenet(params: Any, images: Array) -> dict[str, Array]:
             window, strides = (1, size, size, 1), (1, stride, stride, 1)
             x = lax.reduce_window(x, -jnp.inf, lax.max, window, strides, "VALID")
         else:
-            kernel = jnp.ones((size, size, 1, 1))
+            kernel = jnp.ones((size, size, 1, 1), jnp.float32)
             numbers = ("NHWC", "HWIO", "NHWC")
             x = lax.conv_general_dilated(x, kernel, [stride] * 2, pads, dimension_numbers=numbers)
         outputs[name] = x
-    outputs["fc6"] = x.reshape(len(x), -1) @ jnp.ones((36, 5))
+    outputs["fc6"] = x.reshape(len(x), -1) @ jnp.ones((36, 5), jnp.float32)
     return outputs
 
 
@@ -80,7 +80,7 @@ def test_box_is_clipped_to_the_image() -> None:
 
 def test_rows_and_columns_differ() -> None:
     def apply(params: Any, images: Array) -> dict[str, Array]:
-        kernel = jnp.ones((5, 3, 1, 1))
+        kernel = jnp.ones((5, 3, 1, 1), jnp.float32)
         numbers = ("NHWC", "HWIO", "NHWC")
         padding = [(2, 0), (0, 1)]
         y = lax.conv_general_dilated(
@@ -116,7 +116,10 @@ def test_no_unit_sees_more_than_its_field(data: st.DataObject) -> None:
     kinds = (convolution, convolution, pooling, branches, spatial)
     network: Network = data.draw(networks(kinds=kinds, depth=3, with_head=False))
     layer = str(len(network.layers) - 1)
-    if jax.eval_shape(network.apply, np.zeros((1, *network.image_shape)))[layer].ndim != 4:
+    if (
+        jax.eval_shape(network.apply, np.zeros((1, *network.image_shape), np.float32))[layer].ndim
+        != 4
+    ):
         return
     field = receptive_field(
         lambda params, images: network.apply(images), None, network.image_shape, layer=layer
@@ -140,7 +143,7 @@ def test_fields_are_as_small_as_perturbed_pixels_show() -> None:
         def conv(x: Array, size: int, stride: int, padding: Any, dilation: int = 1) -> Array:
             return lax.conv_general_dilated(
                 x,
-                jnp.ones((size, size, 1, 1)),
+                jnp.ones((size, size, 1, 1), jnp.float32),
                 (stride, stride),
                 padding,
                 rhs_dilation=(dilation, dilation),

@@ -120,7 +120,7 @@ def test_pooling_changes_no_bit(data):
 @pytest.mark.parametrize(
     ("dtype", "lowest", "numbers"),
     [
-        (np.int32, -(2**31), [-9, -4, -1]),
+        (np.int32, np.int32(-(2**31)), [-9, -4, -1]),
         (np.float16, np.float16(-np.inf), [-9, -4, -1]),
         (bool, False, [0, 0, 0, 0, 1]),
     ],

@@ -66,8 +66,9 @@ def explain(
     lefts: Sequence[int] | np.ndarray,
     *,
     window: tuple[int, int],
+    dtype: Any = jnp.float32,
 ) -> Explanation:
-    """What `windowed_outputs` does with `fun`, images of shape (H, W, C), and these boxes.
+    """What `windowed_outputs` does with `fun`, images (H, W, C) of `dtype`, and these boxes.
 
     >>> mix = jnp.ones((3, 5))
     >>> def fun(x):
@@ -78,7 +79,7 @@ def explain(
     >>> report.share
     0.0625
     """
-    tape = record(fun, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).tape
+    tape = record(fun, jax.ShapeDtypeStruct((1, *image_shape), dtype)).tape
     region = Positions(tuple(tops), tuple(lefts), window).region(image_shape[-1])
     changed = {tape.inputs[-1]: region}
     found = groups(tape, changed, one_group(tape, changed, np.arange(len(tops))))

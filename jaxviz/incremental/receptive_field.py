@@ -5,10 +5,9 @@ from operator import index
 from typing import Any, NamedTuple, SupportsIndex
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
-from .._checks import InputError, unknown
+from .._checks import InputError, image_type, unknown
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Constant, Tape
 from .planning import windows_of
@@ -72,7 +71,7 @@ def receptive_field(
     """The receptive field of a layer's units, in pixels of an image.
 
     apply: (params, images (batch, H, W, C)) -> activations by layer, (batch, h, w, channel).
-    image_shape: (H, W, C).
+    image_shape: (H, W, C). The images have the type of the params.
     layer: a key of the outputs. Raises `InputError` if there is none of that name.
 
     Where paths of different reach meet, the field is the box around all of them; where they meet at
@@ -82,9 +81,9 @@ def receptive_field(
     ...     conv = jax.lax.conv_general_dilated(
     ...         images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     ...     return {"conv": conv, "mean": conv.mean((1, 2))}
-    >>> receptive_field(apply, jnp.ones((3, 3, 1, 1)), (9, 9, 1), layer="conv")
+    >>> receptive_field(apply, jax.numpy.ones((3, 3, 1, 1)), (9, 9, 1), layer="conv")
     ReceptiveField(size=(3, 3), stride=(2, 2), offset=(-1, -1), image_size=(9, 9))
-    >>> receptive_field(apply, jnp.ones((3, 3, 1, 1)), (9, 9, 1), layer="mean").size
+    >>> receptive_field(apply, jax.numpy.ones((3, 3, 1, 1)), (9, 9, 1), layer="mean").size
     (9, 9)
     """
     if len(image_shape) != 3:
@@ -97,7 +96,7 @@ def receptive_field(
             raise InputError(f"layer: {unknown(layer, list(outputs), most=80)}")
         return outputs[layer]
 
-    tape = record(activations, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).tape
+    tape = record(activations, jax.ShapeDtypeStruct((1, *image_shape), image_type(params))).tape
     field = _follow(tape, (None, _Span(0, 1, 1, 0), _Span(1, 1, 1, 0), None))
     found = {span.image_axis: span for span in field or () if span is not None}
     spans = [

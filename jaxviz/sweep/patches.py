@@ -136,7 +136,11 @@ def patches_task(
     """The task of keeping the best places of these layers, for images like these."""
     network = recorded(apply, params, images, prepare=prepare, layers=layers)
     tape = network.tape
-    start = [empty_state(tape.aval(slot).shape[-1], keep.k) for slot in tape.outputs]
+    outputs = [tape.aval(slot) for slot in tape.outputs]
+    start = [
+        empty_state(aval.shape[-1], keep.k, jnp.promote_types(aval.dtype, jnp.float32))
+        for aval in outputs
+    ]
     return Task(network, keep, start, _merge)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from .._checks import InputError, choice, count, image_batch, pair, score_shape
+from .._checks import InputError, choice, count, image_batch, image_type, pair, score_shape
 from .._typing import Apply, Images, Params, Score
 from ..cpu.compilation import compiled, evaluate, inside_a_trace
 from ..incremental import Explanation, WindowedOutputs, explain, windowed_outputs
@@ -164,9 +164,10 @@ def explain_occlusion(
 ) -> Explanation:
     """Say what method="incremental" does with a network, operation by operation.
 
-    The options are those of `occlusion_map`, `image_shape` is (height, width, channel). The result
-    prints as a table: the operations, the boxes that are recomputed, the share of the arithmetic
-    that is left, and where and why whole maps are evaluated. Nothing is computed.
+    The options are those of `occlusion_map`, `image_shape` is (height, width, channel), and the
+    images have the type of the params. The result prints as a table: the operations, the boxes that
+    are recomputed, the share of the arithmetic that is left, and where and why whole maps are
+    evaluated. Nothing is computed.
 
     >>> mean = lambda params, images: {"mean": images.mean(axis=(1, 2))}
     >>> explain_occlusion(mean, None, (8, 8, 3), score=lambda outputs: outputs["mean"][:, 0],
@@ -176,8 +177,11 @@ def explain_occlusion(
     window, rows, cols = _places(tuple(image_shape), window, stride)
     tops, lefts = np.repeat(rows, len(cols)), np.tile(cols, len(rows))
     shape = (int(image_shape[0]), int(image_shape[1]), int(image_shape[2]))
-    score_shape(score, apply, params, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
-    return explain(lambda x: score(apply(params, x)), shape, tops, lefts, window=window)
+    dtype = image_type(params)
+    score_shape(score, apply, params, jax.ShapeDtypeStruct((1, *shape), dtype))
+    return explain(
+        lambda x: score(apply(params, x)), shape, tops, lefts, window=window, dtype=dtype
+    )
 
 
 def _places(

@@ -36,10 +36,11 @@ class TopPatches(NamedTuple):
     cols: Any
 
 
-def empty_state(channels: int, k: int) -> TopPatches:
-    """The neutral element of `merge`."""
+def empty_state(channels: int, k: int, dtype: Any = jnp.float32) -> TopPatches:
+    """The neutral element of `merge`, with values of this type."""
     zeros = jnp.zeros((channels, k), jnp.int32)
-    return TopPatches(jnp.full((channels, k), -jnp.inf), zeros + NO_IMAGE, zeros, zeros)
+    worst = jnp.full((channels, k), -jnp.inf, dtype)
+    return TopPatches(worst, jnp.full_like(zeros, NO_IMAGE), zeros, zeros)
 
 
 def merge(a: TopPatches, b: TopPatches) -> TopPatches:
@@ -65,7 +66,8 @@ def update(
 def _best(activations: Any, indices: Any, *, k: int | None) -> TopPatches:
     """The best place of each image or, given `k`, the k best of the batch, for each channel."""
     width = activations.shape[2] if activations.ndim == 4 else 1
-    maps = activations.reshape(len(indices), -1, width, activations.shape[-1]).astype(jnp.float32)
+    kept = jnp.promote_types(activations.dtype, jnp.float32)
+    maps = activations.reshape(len(indices), -1, width, activations.shape[-1]).astype(kept)
     if k is None:
         values, places = _strongest(maps)
         images = jnp.broadcast_to(indices, values.shape)
