@@ -1,11 +1,9 @@
-"""Forward passes to the last layer, batch already on the device, compiled as the techniques are."""
+"""Forward passes of `network.apply` as `load` gives it, batch already on the device."""
 
 import jax
 import numpy as np
 import pytest
 from peers.layers import ALEXNET_CONVOLUTIONS, SQUEEZENET, shipped_kernels
-
-from jaxviz.cpu.compilation import compiled
 
 
 @pytest.mark.parametrize("batch", [1, 32])
@@ -17,7 +15,6 @@ def bench_forward(name, batch, load, photographs, compare):
     network = load(name)
     images = photographs(name, batch)
     last = network.spec.logits or network.spec.feature_layer
-    forward = compiled(lambda params, images: network.apply(params, images)[last])
     layers = {"alexnet": ALEXNET_CONVOLUTIONS, "squeezenet": SQUEEZENET}[name]
     model = torch_network(layers, shipped_kernels(network))
     same = as_torch(np.asarray(images))
@@ -30,7 +27,7 @@ def bench_forward(name, batch, load, photographs, compare):
         return found.cpu().numpy()
 
     contestants = {
-        "jaxviz": lambda: np.asarray(forward(network.params, images)),
+        "jaxviz": lambda: np.asarray(network.apply(network.params, images)[last]),
         "torch": lambda: in_torch(model),
     }
     if DEVICE == "cpu":
