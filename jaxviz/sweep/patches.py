@@ -137,10 +137,7 @@ def patches_task(
     network = recorded(apply, params, images, prepare=prepare, layers=layers)
     tape = network.tape
     outputs = [tape.aval(slot) for slot in tape.outputs]
-    start = [
-        empty_state(aval.shape[-1], keep.k, jnp.promote_types(aval.dtype, jnp.float32))
-        for aval in outputs
-    ]
+    start = [empty_state(aval.shape[-1], keep.k, aval.dtype) for aval in outputs]
     return Task(network, keep, start, _merge)
 
 

@@ -37,9 +37,9 @@ class TopPatches(NamedTuple):
 
 
 def empty_state(channels: int, k: int, dtype: Any = jnp.float32) -> TopPatches:
-    """The neutral element of `merge`, with values of this type."""
+    """The neutral element of `merge` for activations of this type; float32 is the least kept."""
     zeros = jnp.zeros((channels, k), jnp.int32)
-    worst = jnp.full((channels, k), -jnp.inf, dtype)
+    worst = jnp.full((channels, k), -jnp.inf, jnp.promote_types(dtype, jnp.float32))
     return TopPatches(worst, jnp.full_like(zeros, NO_IMAGE), zeros, zeros)
 
 
@@ -58,16 +58,15 @@ def update(
 
     `indices` (batch,) int32 number its images, `NO_IMAGE` where none is.
     """
-    values = activations if largest else -activations
+    kept = activations.astype(state.values.dtype)
     k = None if unique_images else state.values.shape[1]
-    return merge(state, _best(values, indices, k=k))
+    return merge(state, _best(kept if largest else -kept, indices, k=k))
 
 
 def _best(activations: Any, indices: Any, *, k: int | None) -> TopPatches:
     """The best place of each image or, given `k`, the k best of the batch, for each channel."""
     width = activations.shape[2] if activations.ndim == 4 else 1
-    kept = jnp.promote_types(activations.dtype, jnp.float32)
-    maps = activations.reshape(len(indices), -1, width, activations.shape[-1]).astype(kept)
+    maps = activations.reshape(len(indices), -1, width, activations.shape[-1])
     if k is None:
         values, places = _strongest(maps)
         images = jnp.broadcast_to(indices, values.shape)
