@@ -29,6 +29,7 @@ import jaxviz
 from jaxviz import devices, sweep
 from jaxviz.cpu.compilation import compiled
 from jaxviz.cpu.rewriting import prepared
+from jaxviz.sweep.patches import KeepBest
 from jaxviz.techniques import patches
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -133,11 +134,13 @@ def sweeping():
             f"strongest of {layer}", strongest, params, batch, indices,
             torch=parts and parts.layers(7, strongest=number), operations=0, num_bytes=maps[layer],
         )  # fmt: skip
-    states = patches.empty_states(apply, params, images, layers=CONVOLUTIONS, k=bench_sweep.K)
+    kept = jax.eval_shape(apply, params, images)
+    states = [patches.empty_state(kept[name].shape[-1], bench_sweep.K) for name in CONVOLUTIONS]
+    keep = KeepBest(bench_sweep.K, largest=True, unique_images=True)
 
     def update(states, params, pixels, indices):
-        given = normalize(pixels)
-        return patches.update(states, params, given, indices, apply=apply, layers=CONVOLUTIONS)
+        outputs = apply(params, normalize(pixels))
+        return keep(states, [outputs[name] for name in CONVOLUTIONS], indices)[0]
 
     add("merge", update, states, params, batch, indices, torch=parts and parts.merging, known=1)
 

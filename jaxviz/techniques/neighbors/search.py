@@ -14,13 +14,15 @@ from ..._prefetch import prefetch
 from ...cpu.policy import on_cpu
 from ...cpu.processor import multiplies_bfloat16
 from . import estimates
-from .frame import FLOOR, Frame, Placed, as_float32, blocks
+from .frame import FLOOR, Frame, Placed, as_float32
 
 _PIECE_BYTES = 2**26  # of the database, and of its estimates, at a time
 _QUERIES = 2048  # looked up together
 _BFLOAT16_TERMS = 2**36  # in all products, from which compiling for bfloat16 is worth while
 _KEPT = 32  # times k: the pairs kept for each query before they are measured
 _ROWS = 32  # whose estimates stay in a core's cache
+_GROUP = 8  # rows of which the nearest stands for all, and groups for each of the k
+_PAIRS = 512  # measured by one thread at a time
 _SLACK = 1 + 1e-6  # more than rounding a distance to float32 can change its square
 
 
@@ -140,8 +142,10 @@ class Search:
         products, levels = self.estimate.products(piece.placed.vectors), self._levels(piece.placed)
         if np.isinf(self.bounds).any() and len(products) > self.k:
             last = self.k - (self.own is None)  # one more where a row may be the query itself
-            highest = levels.adjust(products, levels.per_row) + levels.row_width[:, None]
-            highest = np.partition(np.ascontiguousarray(highest.T), last, axis=1)[:, last]
+            highest = levels.adjust(products, levels.per_row)
+            highest += levels.row_width[:, None]
+            highest = _least_of_groups(highest, last + 1).T
+            highest = np.partition(np.ascontiguousarray(highest), last, axis=1)[:, last]
             self.bounds = self._squared(highest + levels.per_query + levels.query_width)
         limits = self.bounds * (_SLACK * self.frame.scale**2) - levels.per_query
         limits = np.nextafter(limits.astype(np.float32), np.float32(np.inf))
@@ -209,16 +213,27 @@ class Search:
         """The same pairs with the squared distances of the chosen ones, by difference."""
         places = np.flatnonzero(chosen & (pairs.least < pairs.most))
 
-        def measure(block: slice) -> np.ndarray:
-            some = places[block]
-            rows = as_float32(self.database[pairs.row[some]])
-            return self.frame.squared_distances(self.exact[pairs.query[some]], rows)
+        def measure(first: int) -> np.ndarray:
+            some = places[first : first + _PAIRS]
+            return self.frame.squared_distances(
+                self.exact, pairs.query[some], self.database, pairs.row[some]
+            )
 
         least, most = pairs.least.copy(), pairs.most.copy()
         if len(places):
-            parts = prefetch(measure, blocks(len(places), self.database.shape[1]))
+            parts = prefetch(measure, range(0, len(places), _PAIRS))
             least[places] = most[places] = np.concatenate([*parts])
         return pairs._replace(least=least, most=most)
+
+
+def _least_of_groups(values: np.ndarray, k: int) -> np.ndarray:
+    """The least of each column in groups of rows; the k-th least of these bounds the k-th of all.
+
+    It is nearly the same where there are many more groups than k, and found sooner.
+    """
+    number = len(values) // max(1, min(_GROUP, len(values) // (_GROUP * k)))
+    whole = len(values) // number * number
+    return values[:whole].reshape(-1, number, values.shape[1]).min(axis=0)
 
 
 def _ranked(pairs: Pairs, order: np.ndarray) -> tuple[Pairs, np.ndarray]:
