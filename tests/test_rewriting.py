@@ -15,7 +15,7 @@ from tolerances import assert_close
 
 import jaxviz
 from jaxviz.cpu import overrides, policy, toom_cook
-from jaxviz.cpu.rewriting import prepared
+from jaxviz.cpu.rewriting import prepared, rewritten
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 SETTINGS = settings(
@@ -186,3 +186,13 @@ def test_the_shipped_network_makes_fewer_products_where_it_counts():
     images = np.zeros((1, *network.spec.preprocessing.input_shape), np.float32)
     _, made = evaluated(network.apply, network.params, images)
     assert made == 4  # all but conv1, whose stride is 4
+
+
+@pytest.mark.parametrize(("images", "seldom", "quick"), [(1, False, 4), (1, True, 0), (8, True, 4)])
+def test_what_is_called_seldom_is_rewritten_only_if_it_is_worth_compiling(images, seldom, quick):
+    network = jaxviz.load("alexnet")
+    shapes = jax.ShapeDtypeStruct((images, *network.spec.preprocessing.input_shape), jnp.float32)
+    made = mock.Mock(side_effect=overrides.correlation_by_points)
+    with mock.patch.object(overrides, "correlation_by_points", made):
+        jax.eval_shape(rewritten(network.apply, seldom=seldom), network.params, shapes)
+    assert made.call_count == quick

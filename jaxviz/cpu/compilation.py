@@ -36,20 +36,27 @@ def _outside_of_traces() -> Any:
 
 
 def compiled(
-    function: Callable[..., Any], *, static_argnames: Iterable[str] = (), rewrite: bool = True
+    function: Callable[..., Any],
+    *,
+    static_argnames: Iterable[str] = (),
+    rewrite: bool = True,
+    seldom: bool = False,
 ) -> Callable[..., Any]:
     """`jax.jit(function)`, whose static arguments are passed by name.
 
     Outside of any trace, on a CPU, it is rewritten and compiled with the options of the policy; in
     a trace it stays as it is, so that whoever traces it sees the plain function. rewrite: whether
-    it is rewritten at all; that takes longer to compile.
+    it is rewritten at all; that takes longer to compile. seldom: whether it is called seldom, so
+    that less is rewritten.
     """
     names = tuple(static_argnames)
     plain = jax.jit(function, static_argnames=names)
 
     @functools.cache
     def outermost() -> Callable[..., Any]:
-        whole = rewritten(function) if rewrite and policy.on_cpu() else function
+        whole = function
+        if rewrite and policy.on_cpu():
+            whole = rewritten(function, seldom=seldom)
         return jax.jit(whole, static_argnames=names, compiler_options=policy.compiler_options())
 
     @functools.wraps(function)
@@ -71,7 +78,7 @@ def evaluate(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*jax.tree.map(jnp.asarray, arguments))
     recording = record(function, *arguments)
     if recording.has_effects:
-        return compiled(function)(*arguments)
+        return compiled(function, seldom=True)(*arguments)
     leaves = [*recording.constants, *jax.tree.leaves(arguments)]
     return jax.tree.unflatten(recording.tree, _outputs(leaves, tape=recording.tape))
 
@@ -81,4 +88,4 @@ def _run_tape(leaves: Sequence[Any], *, tape: Tape) -> list[Any]:
     return [read_slot(values, slot) for slot in tape.outputs]
 
 
-_outputs = compiled(_run_tape, static_argnames=("tape",))
+_outputs = compiled(_run_tape, static_argnames=("tape",), seldom=True)

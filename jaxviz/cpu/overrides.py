@@ -16,17 +16,18 @@ from .convolution import correlation_by_points, group_by_group
 from .pooling import pool_by_slices
 
 
-def overrides(*, kernels_are_ready: bool) -> Mapping[str, Meaning]:
+def overrides(*, kernels_are_ready: bool, seldom: bool) -> Mapping[str, Meaning]:
     """The table.
 
-    kernels_are_ready: whether what depends on the kernel alone is done before, and once.
+    kernels_are_ready: whether what depends on the kernel alone is done before, and once. seldom:
+    whether few calls share what compiling takes.
     """
-    convolution = functools.partial(_convolution, kernel_is_ready=kernels_are_ready)
+    convolution = functools.partial(_convolution, kernel_is_ready=kernels_are_ready, seldom=seldom)
     return {"conv_general_dilated": convolution, "reduce_window_max": _max_pool}
 
 
 def _convolution(
-    step: Step, operands: Sequence[Any], *, kernel_is_ready: bool
+    step: Step, operands: Sequence[Any], *, kernel_is_ready: bool, seldom: bool
 ) -> list[Array] | None:
     images, kernel = operands
     given, numbers = step.params, step.params["dimension_numbers"]
@@ -45,7 +46,9 @@ def _convolution(
     groups, taps = given["feature_group_count"], kernel.shape[0]
     channels = kernel.shape[2], kernel.shape[3] // groups
     places = step.output_avals[0].shape[:3]
-    if not policy.fewer_products_pay(taps, places, channels, kernel_is_ready=kernel_is_ready):
+    if not policy.fewer_products_pay(
+        taps, places, channels, kernel_is_ready=kernel_is_ready, seldom=seldom
+    ):
         return None
     margins = [(0, 0, 0), *((*margin, 0) for margin in given["padding"]), (0, 0, 0)]
     padded = lax.pad(images, jnp.zeros((), images.dtype), margins)

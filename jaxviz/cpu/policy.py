@@ -24,7 +24,7 @@ _MOST_SLICES = 16
 _PRODUCTS_A_NUMBER = {3: 50, 5: 110}
 # Bytes of all pixels and outputs at points; more do not stay in the caches.
 _MOST_BYTES = 1 << 26
-# Products that one call saves. Fewer save less time in a hundred calls than they take to compile.
+# Products that a call saves. Fewer save less time in a hundred calls than they take to compile.
 _LEAST_SAVED = 1 << 28
 # Numbers in a kernel. For smaller ones, spreading takes longer to compile than it saves.
 _LEAST_SPREAD_KERNEL = 1 << 16
@@ -65,13 +65,18 @@ def pools_by_slices(window: Sequence[int]) -> bool:
 
 
 def fewer_products_pay(
-    taps: int, outputs: Sequence[int], channels: tuple[int, int], *, kernel_is_ready: bool
+    taps: int,
+    outputs: Sequence[int],
+    channels: tuple[int, int],
+    *,
+    kernel_is_ready: bool,
+    seldom: bool,
 ) -> bool:
     """Whether Toom-Cook pays for a square kernel of taps x taps and outputs (batch, rows, cols).
 
     It does if the products that it saves take longer than the numbers that it moves: pixels and
-    outputs at points and, unless that was done before, the kernel at points. A kernel that is
-    ready is used many times; else the call must also save enough to be worth compiling.
+    outputs at points and, unless that was done before, the kernel at points. What is called
+    seldom must also save enough to be worth compiling.
     """
     if taps not in _PRODUCTS_A_NUMBER:
         return False
@@ -79,7 +84,7 @@ def fewer_products_pay(
     axes = toom_cook_axes(taps)
     growth = toom_cook.growth(taps) ** axes
     saved = places * pairs * (taps**2 - growth * taps ** (2 - axes))
-    if not kernel_is_ready and saved < _LEAST_SAVED:
+    if seldom and saved < _LEAST_SAVED:
         return False
     moved = places * growth * sum(channels)
     kernel = 0.0 if kernel_is_ready else pairs * taps**2 * 2.0  # an estimate

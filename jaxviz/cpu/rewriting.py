@@ -14,8 +14,10 @@ from . import policy
 from .overrides import overrides
 
 
-def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
+def rewritten(function: Callable[..., Any], *, seldom: bool = False) -> Callable[..., Any]:
     """`function` of arrays, with options by name, rewritten for the shapes that it is called with.
+
+    seldom: whether it is called too seldom for what takes long to compile and saves little.
 
     >>> import jax.numpy as jnp
     >>> rewritten(lambda x, *, scale: scale * x)(jnp.ones(2), scale=3).tolist()
@@ -32,13 +34,14 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
         tape, constants, result, has_effects = record(flat, *leaves)
         if has_effects:
             return function(*arguments, **options)
-        return jax.tree.unflatten(result, _run(tape, [*constants, *leaves], ready=False))
+        values = _run(tape, [*constants, *leaves], ready=False, seldom=seldom)
+        return jax.tree.unflatten(result, values)
 
     return call
 
 
-def _run(tape: Tape, arguments: Sequence[Any], *, ready: bool) -> list[Any]:
-    table = {**overrides(kernels_are_ready=ready), "scan": _scan}
+def _run(tape: Tape, arguments: Sequence[Any], *, ready: bool, seldom: bool = False) -> list[Any]:
+    table = {**overrides(kernels_are_ready=ready, seldom=seldom), "scan": _scan}
     values = run(tape, arguments, table)
     return [read_slot(values, slot) for slot in tape.outputs]
 
