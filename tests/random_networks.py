@@ -70,7 +70,7 @@ def convolution(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
         window["stride"], features = [1, 1], 16 * groups
     generator = _generator(draw)
     kernel = generator.normal(size=(*window["size"], channels // groups, features))
-    bias = jnp.asarray(generator.normal(size=features), jnp.float32)
+    bias = jnp.asarray(generator.normal(size=(1, 1, 1, features)), jnp.float32)
     layout = draw(st.sampled_from(["NHWC", "NHWC", "NCHW", "NWHC"]))
     order = ["NHWC".index(letter) for letter in layout]
 
@@ -139,7 +139,7 @@ def pooling(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
 
 
 def pointwise(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
-    scale = jnp.asarray(_generator(draw).normal(size=shape[-1]), jnp.float32)
+    scale = jnp.asarray(_generator(draw).normal(size=(1, 1, 1, shape[-1])), jnp.float32)
     layers: dict[str, Layer] = {
         "relu": jax.nn.relu,
         "tanh": jnp.tanh,

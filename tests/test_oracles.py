@@ -84,5 +84,6 @@ def test_rows_of_fc6_are_in_row_col_channel_order(complete_alexnet, photographs)
     )
     dense = complete_alexnet.params["fc6"]
     kernel = np.asarray(dense["kernel"]).reshape(6, 6, 256, 4096)
-    by_place = np.einsum("brcd,rcdo->bo", maps["pool5"], kernel, optimize=True) + dense["bias"]
+    by_place = np.einsum("brcd,rcdo->bo", maps["pool5"], kernel, optimize=True)
+    by_place += dense["bias"][None]
     assert distance(maps["fc6"], np.maximum(by_place, 0)) <= tolerance().rtol

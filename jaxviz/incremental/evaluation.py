@@ -4,8 +4,8 @@ The walk reads the network's jaxpr, so the network may be written in any way. In
 clean (no box reaches it), differs from its clean value inside a box, or may differ anywhere; a
 primitive without a rule makes its result the latter, and evaluation goes on.
 
-Results equal whole forward passes within the round-off of the network's type. One limit: where a
-clean activation is infinite, sums over it may give nan.
+Results equal whole forward passes within the round-off of the network's type, relative to the
+largest number of each value; also where a box hides the largest.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -270,18 +270,24 @@ def _evaluate_step(
         results: list[Array] = _map_positions(step.bind, parts)
         return results
     rule, box = RULES[step.name], outlines[0]
-    if rule.increment is not None:
-        result = rule.increment(step, operands, clean[0], box, chunk, prepared)
-        if result is not None:
-            return [result]
-    fill = rule.fill(step, operands)
-    parts = [
-        (operand.clean, False)
-        if seen is None
-        else read(operand, needed(seen, box, jnp.shape(operand.clean)), chunk, fill)
-        for operand, seen in zip(operands, windows, strict=True)
-    ]
-    return [_map_positions(partial(rule.evaluate, step, box.sizes), parts)]
+
+    def by_reading() -> Array:
+        fill = rule.fill(step, operands)
+        parts = [
+            (operand.clean, False)
+            if seen is None
+            else read(operand, needed(seen, box, jnp.shape(operand.clean)), chunk, fill)
+            for operand, seen in zip(operands, windows, strict=True)
+        ]
+        found: Array = _map_positions(partial(rule.evaluate, step, box.sizes), parts)
+        return found
+
+    increment = rule.increment(step, operands, clean[0], box, chunk, prepared)
+    if increment is None:
+        return [by_reading()]
+    if increment.is_accurate is None:
+        return [increment.boxes()]
+    return [lax.cond(increment.is_accurate, increment.boxes, by_reading)]
 
 
 def _map_positions(fun: Callable[..., Any], parts: Sequence[tuple[Any, bool]]) -> Any:

@@ -17,6 +17,16 @@ from .windows import Box, Value, Window
 Windows = Sequence[Sequence[Window | None] | None]
 
 
+class Increment(NamedTuple):
+    """The boxes of all positions, made of clean values and of a change.
+
+    is_accurate: whether they are as accurate as whole passes; else the step reads what it needs.
+    """
+
+    boxes: Callable[[], Array]
+    is_accurate: Array | None = None  # that is: always
+
+
 class Rule(NamedTuple):
     """How one primitive acts on boxes.
 
@@ -25,8 +35,8 @@ class Rule(NamedTuple):
         position; the parts reach over the map's edge where the step pads.
     fill: what the step reads outside of the map.
     prepare: (step, clean operands) -> what `increment` needs that is the same for all positions.
-    increment: (step, operands, clean output, output box, chunk, what was prepared) -> the boxes of
-        all positions from the change of the operands alone, or None where that would not pay.
+    increment: (step, operands, clean output, output box, chunk, what was prepared) -> the boxes
+        without reading what did not change, or None where that would not pay.
     multiply_adds: (step, sizes of the output box, sizes of the first operand's box or None).
     scratch: numbers that the step holds meanwhile, besides its operands and its output.
     """
@@ -35,7 +45,9 @@ class Rule(NamedTuple):
     evaluate: Callable[..., Any]
     fill: Callable[[Step, Sequence[Value]], Any] = lambda step, operands: 0
     prepare: Callable[[Step, Sequence[Any]], Any] = lambda step, operands: None
-    increment: Callable[[Step, Sequence[Value], Any, Box, Array, Any], Array | None] | None = None
+    increment: Callable[[Step, Sequence[Value], Any, Box, Array, Any], Increment | None] = (
+        lambda step, operands, clean, box, chunk, prepared: None
+    )
     multiply_adds: Callable[[Step, Sequence[int], Sequence[int] | None], int] = (
         lambda step, sizes, into: 0
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,8 +10,9 @@ import numpy as np
 from jax import Array
 
 from ..jaxpr.tape import Step
-from .rules import RULES, Rule, Windows, bind_one
-from .windows import Box, Value, Window, cut_each
+from .outside import SUM, Along, reduced, running
+from .rules import RULES, Increment, Rule, Windows, bind_one
+from .windows import Box, Value, Window
 
 
 def _reduce_windows(step: Step) -> Windows:
@@ -18,22 +20,30 @@ def _reduce_windows(step: Step) -> Windows:
     return [[Window(axis) for axis in range(len(step.input_avals[0].shape)) if axis not in axes]]
 
 
+def _sum_prepare(step: Step, operands: Sequence[Any]) -> list[Along]:
+    return running(jnp.asarray(operands[0]), step.params["axes"], SUM)
+
+
 def _sum_increment(
-    step: Step, operands: Sequence[Value], clean: Any, box: Box, chunk: Array, prepared: None
-) -> Array | None:
-    """Clean sum plus the sum of the change: no need to read what did not change."""
-    (value,) = operands
-    axes = step.params["axes"]
+    step: Step,
+    operands: Sequence[Value],
+    clean: Any,
+    box: Box,
+    chunk: Array,
+    prepared: Sequence[Along],
+) -> Increment | None:
+    """The sum of the contents and of what lies outside the box."""
+    (value,), axes = operands, step.params["axes"]
     assert value.box is not None
-    reduced = [value.box.sizes[axis] != step.input_avals[0].shape[axis] for axis in axes]
-    if not any(reduced):
+    kept = np.delete(value.box.starts, axes, axis=1)
+    sizes = tuple(size for axis, size in enumerate(value.box.sizes) if axis not in axes)
+    shape = step.input_avals[0].shape
+    if all(value.box.sizes[axis] == shape[axis] for axis in axes):
         return None
-    before = cut_each(value.clean, value.box, chunk)
-    change = jnp.sum(value.contents - before, axis=tuple(axis + 1 for axis in axes))
-    kept = Box(np.delete(value.box.starts, axes, axis=1), change.shape[1:])
-    if not kept.same_as(box):
+    if not Box(kept, sizes).same_as(box):
         return None
-    return cut_each(clean, box, chunk) + change
+    sums = partial(reduced, value.contents, value.box, prepared, SUM, chunk)
+    return Increment(lambda: sums().astype(value.contents.dtype))
 
 
 def _dot_windows(step: Step) -> Windows:
@@ -56,6 +66,8 @@ def _dot_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | N
 
 for _name in ("max", "min", "prod", "and", "or", "xor"):
     RULES[f"reduce_{_name}"] = Rule(_reduce_windows, bind_one)
-RULES["reduce_sum"] = Rule(_reduce_windows, bind_one, increment=_sum_increment)
+RULES["reduce_sum"] = Rule(
+    _reduce_windows, bind_one, prepare=_sum_prepare, increment=_sum_increment
+)
 RULES["argmax"] = RULES["argmin"] = Rule(_reduce_windows, bind_one)
 RULES["dot_general"] = Rule(_dot_windows, bind_one, multiply_adds=_dot_multiply_adds)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,11 @@ from ..cpu.convolution import group_by_group
 from ..cpu.pooling import pool_by_slices
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
-from .rules import RULES, Rule, Windows
+from .outside import MAX, Along, reduced, running
+from .rules import RULES, Increment, Rule, Windows
 from .windows import Box, Value, Window, cut_each, place
+
+_MOST_HIDDEN = 4  # times the largest number that is not hidden; else a change would be inaccurate
 
 
 def _pool_windows(step: Step) -> Windows | str:
@@ -125,12 +128,27 @@ def _convolve(step: Step, image: Array, kernel: Array, groups: int) -> Array:
     )
 
 
-def _convolution_prepare(step: Step, operands: Sequence[Any]) -> list[Kernel]:
+class _Prepared(NamedTuple):
+    """The kernel of each group, and the magnitudes of the map without their axis of channels."""
+
+    kernels: list[Kernel]
+    magnitudes: list[Along]
+
+
+def _convolution_prepare(step: Step, operands: Sequence[Any]) -> _Prepared:
     groups = step.params["feature_group_count"]
     if not policy.groups_one_by_one(groups):
-        return []
-    kernel = _kernel_channels_last(step, jnp.asarray(operands[1]))
-    return [prepare(step, part) for part in jnp.split(kernel, groups, axis=-1)]
+        return _Prepared([], [])
+    image, kernel = map(jnp.asarray, operands)
+    parts = jnp.split(_kernel_channels_last(step, kernel), groups, axis=-1)
+    magnitudes = _magnitudes(step, image)
+    axes = range(magnitudes.ndim)
+    return _Prepared([prepare(step, part) for part in parts], running(magnitudes, axes, MAX))
+
+
+def _magnitudes(step: Step, image: Array) -> Array:
+    channels = step.params["dimension_numbers"].lhs_spec[1] - len(step.input_avals[0].shape)
+    return jnp.abs(image).max(channels)
 
 
 def _convolution_increment(
@@ -139,17 +157,41 @@ def _convolution_increment(
     clean: Any,
     box: Box,
     chunk: Array,
-    kernels: Sequence[Kernel],
-) -> Array | None:
+    prepared: _Prepared,
+) -> Increment | None:
     """Clean output plus the change spread by the kernel.
 
     An input box of w pixels changes w + k - 1 outputs an axis. Reading for each output multiplies
     w + k - 1 times, by changes that are mostly zero; spreading each input multiplies w times.
+
+    The error is a share of the largest number there was, also where a box hides it; so that must
+    not be much larger than the largest number there is.
     """
-    value, kernel = operands
-    params, numbers = step.params, step.params["dimension_numbers"]
+    value = operands[0]
     if value.box is None or not _spreading_pays(step, value.box.sizes, box.sizes):
         return None
+    before = cut_each(value.clean, value.box, chunk)
+    hidden, shown = (_magnitudes(step, numbers) for numbers in (before, value.contents))
+    channels = step.params["dimension_numbers"].lhs_spec[1]
+    starts, sizes = np.delete(value.box.starts, channels, axis=1), list(value.box.sizes)
+    del sizes[channels]
+    largest = reduced(shown, Box(starts, tuple(sizes)), prepared.magnitudes, MAX, chunk)
+    axes = tuple(range(1, hidden.ndim))
+    is_accurate = (hidden.max(axes) <= _MOST_HIDDEN * largest).all()
+    boxes = partial(_spread_boxes, step, value, clean, box, chunk, prepared.kernels)
+    return Increment(boxes, is_accurate)
+
+
+def _spread_boxes(
+    step: Step,
+    value: Value,
+    clean: Any,
+    box: Box,
+    chunk: Array,
+    kernels: Sequence[Kernel],
+) -> Array:
+    assert value.box is not None
+    params, numbers = step.params, step.params["dimension_numbers"]
     before = cut_each(value.clean, value.box, chunk)
     change = jax.vmap(partial(_image_channels_last, step))(value.contents - before)
     parts = jnp.split(change, len(kernels), axis=-1)
@@ -161,7 +203,7 @@ def _convolution_increment(
     for i, ((low, _), dilation) in enumerate(
         zip(params["padding"], params["rhs_dilation"], strict=True)
     ):
-        margin = (kernel.clean.shape[numbers.rhs_spec[2 + i]] - 1) * dilation
+        margin = (step.input_avals[1].shape[numbers.rhs_spec[2 + i]] - 1) * dilation
         first = value.box.starts[:, numbers.lhs_spec[2 + i]] + low - margin
         starts[:, numbers.out_spec[2 + i]] = first
     moved, _ = place(frame, starts - box.starts, box.sizes, chunk)

@@ -72,8 +72,8 @@ class Network:
             provenance: where the network is from; stored with every result.
 
         >>> def apply(params, images):
-        ...     return {"brightness": (images * params["weight"]).mean(axis=(1, 2))}
-        >>> network = Network(apply, {"weight": jnp.ones(3)}, roles={"logits": "brightness"})
+        ...     return {"brightness": (images * params["gain"]).mean(axis=(1, 2))}
+        >>> network = Network(apply, {"gain": jnp.float32(2)}, roles={"logits": "brightness"})
         >>> network.layers((32, 32, 3))
         {'brightness': (3,)}
         """

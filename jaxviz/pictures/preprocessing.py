@@ -56,7 +56,9 @@ class Preprocessing:
         It is written in operators alone, so that it runs on NumPy arrays and in traced code.
         """
         scaled = pixels.astype(np.float32) / np.float32(self.divisor)
-        return (scaled - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        shape = (1,) * (pixels.ndim - 1) + (3,)  # of the same rank: JAX can be told to insist on it
+        mean, std = (np.array(one, np.float32).reshape(shape) for one in (self.mean, self.std))
+        return (scaled - mean) / std
 
     def denormalize(self, images: Any) -> np.ndarray:
         """Turn normalized images (..., 3) back into uint8 RGB for showing."""

@@ -257,4 +257,4 @@ def _spread(baseline: Any, scores: Any, row_covers: Any, col_covers: Any) -> Any
     drop = baseline[:, None, None] - scores
     total = jnp.einsum("brc...,rh,cw->bhw...", drop, row_covers, col_covers, precision="highest")
     coverage = row_covers.sum(0)[:, None] * col_covers.sum(0)[None]
-    return total / coverage.reshape(coverage.shape + (1,) * (total.ndim - 3))
+    return total / coverage.reshape(1, *coverage.shape, *(1,) * (total.ndim - 3))
