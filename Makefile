@@ -27,6 +27,7 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file benchmarks/mypy.ini
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest benchmarks -m "not long" --results benchmarks/results

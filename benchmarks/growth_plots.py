@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 RESULTS = Path(__file__).resolve().parent / "results"
 COLORS = ("#d95f02", "#5e3c99")
@@ -55,8 +56,8 @@ IN_PROPORTION = ("images", "vectors")
 def draw(part, measured, where):
     """A panel for each thing that grows; dots are what was measured."""
     about, columns = PARTS[part], len(measured)
-    figure = Figure(figsize=(2.7 * columns + 2.6, 3.9), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.12)  # inches; a tick's label may stand above its axes
+    layout = ConstrainedLayoutEngine(h_pad=0.12)  # inches; a tick's label may rise above its axes
+    figure = Figure(figsize=(2.7 * columns + 2.6, 3.9), dpi=110, layout=layout)
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, columns, squeeze=False, sharey=True)[0]
     for axes, (what, lines) in zip(panels, measured.items(), strict=True):

@@ -75,6 +75,7 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "_MOST_GROUPS", 2)
 
 
+@pytest.mark.compiled
 @SETTINGS
 @given(st.data())
 def test_random_networks(data: st.DataObject) -> None:
@@ -85,6 +86,7 @@ def test_random_networks(data: st.DataObject) -> None:
     )
 
 
+@pytest.mark.compiled
 @SETTINGS
 @given(st.data())
 def test_random_networks_of_convolutions_and_pools(data: st.DataObject) -> None:

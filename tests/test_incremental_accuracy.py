@@ -120,6 +120,7 @@ def errors(found, expected):
     return np.abs(found - expected).max(axis=1), np.abs(expected).max(axis=1)
 
 
+@pytest.mark.compiled
 @SETTINGS
 @given(problems())
 def test_no_answer_is_off_by_more_than_four_times_what_whole_passes_are(problem):

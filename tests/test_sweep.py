@@ -57,12 +57,13 @@ def test_equals_a_sort_of_all_activations(number, size, largest, unique):
             best = -np.sort(-every, axis=None)[:4]
             sign = 1 if largest else -1
             got = [sign * f for f in found[layer].values[channel][: len(best)]]
-            assert_close(got, best)
+            assert_close(got, best, beside=values)
             for rank in range(len(best)):
                 index, row, col = (int(f[channel, rank]) for f in found[layer][1:])
-                assert_close(one[index, row, col], best[rank])
+                assert_close(one[index, row, col], best[rank], beside=values)
 
 
+@pytest.mark.compiled
 def test_batches_of_images_give_the_same_bits(undisturbed):
     images = jax.jit(prepare)(pixels(NUMBER))
     batches = [images[i : i + 4] for i in range(0, NUMBER, 4)]
@@ -88,6 +89,7 @@ def test_two_processes_change_no_bit_even_after_one_was_killed(tmp_path, undistu
         assert_same(np.load(tmp_path / f"{index}.npz"), undisturbed)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_goes_on_to_the_same_bits(tmp_path, undisturbed, kills):
     arguments = ("--folder", tmp_path / "out", "--output", tmp_path / "found.npz")

@@ -27,11 +27,11 @@ def tolerance(dtype="float32"):
     return TABLE[np.dtype(dtype).name, jax.default_backend()]
 
 
-def assert_close(actual, desired):
-    """Each value agrees, relative to itself or to the largest of its array."""
+def assert_close(actual, desired, beside=None):
+    """Each value agrees, relative to itself or to the largest of its array, or of `beside`."""
     actual, desired = np.asarray(actual), np.asarray(desired)
     rtol, atol = tolerance()
-    largest = float(np.abs(desired).max(initial=0))
+    largest = float(np.abs(desired if beside is None else beside).max(initial=0))
     np.testing.assert_allclose(actual, desired, rtol=rtol, atol=atol * max(largest, 1e-30))
 
 
