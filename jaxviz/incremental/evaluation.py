@@ -107,7 +107,7 @@ def _evaluate_positions(
     found = groups(tape, changed, every)
     plan = schedule(tape, found, every, chunk_size)
 
-    values = run(tape, [*constants, image[None]])
+    values = run(tape, [*map(jnp.asarray, constants), image[None]])
     pasted = jnp.broadcast_to(fill, image.shape)[None]
     walk = _Walk(tape, values, _prepared(tape, values), pasted, plan.tail, plan.kept)
     evaluate, slots = walk.outputs, tuple(walk.changing_outputs(every))
@@ -239,7 +239,7 @@ class _Walk(NamedTuple):
             if windows is None:
                 return [Value(one) for one in clean]
             boxes = [group.boxes[slot] for slot in outputs]
-            read = [one if isinstance(one, Value) else Value(one) for one in operands]
+            read = [one if isinstance(one, Value) else Value(jnp.asarray(one)) for one in operands]
             prepared = self.prepared.get(outputs[0])
             results = _evaluate_step(step, windows, read, clean, boxes, chunk, prepared)
             return [value(*pair) for pair in zip(outputs, results, strict=True)]
