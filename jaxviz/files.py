@@ -206,11 +206,18 @@ def claim_folder(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def json_bytes(content: Any, indent: int | None = None) -> bytes:
+    """A value as JSON in UTF-8, which every file name survives.
+
+    A name that is not UTF-8 holds lone surrogates in Python; JSON writes them as an escape.
+    """
+    text = json.dumps(content, indent=indent, ensure_ascii=False, default=str)
+    return text.encode(errors="backslashreplace")
+
+
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> Path:
     """Write the folder's manifest, which also marks the folder as ours."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
-    # A file name that is not UTF-8 has lone surrogates, which JSON writes as \\uDCxx.
-    return write_whole(folder / MANIFEST, text.encode(errors="backslashreplace"))
+    return write_whole(folder / MANIFEST, json_bytes(content, indent=2) + b"\n")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -245,7 +252,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], provenance: Mapping[str,
     """Write an npz of arrays; its entry `jaxviz` is the provenance as JSON text."""
     plain = {name: np.asarray(value) for name, value in arrays.items()}
     buffer = io.BytesIO()
-    record = np.asarray(json.dumps(provenance, ensure_ascii=False, default=str))
+    record = np.asarray(json_bytes(provenance).decode())
     np.savez_compressed(buffer, **{MARK: record}, **plain)  # type: ignore[arg-type]
     return write_whole(path, buffer.getvalue())
 

@@ -58,14 +58,24 @@ def numbers(number, array, packed=True):
     return data.tobytes()
 
 
-def blob(array, legacy=False, packed=True, shape=None):
-    """A tensor of Caffe's, with a shape message or the four numbers of old."""
+RAW = {"float64": 0, "float32": 1, "float16": 2, "int32": 3}
+
+
+def blob(array, legacy=False, packed=True, shape=None, double=False, raw=None):
+    """A tensor of Caffe's, with a shape message or the four numbers of old.
+
+    Its numbers are double if asked for, or raw ones of a type, as NVIDIA's Caffe writes them.
+    """
     shape = array.shape if shape is None else shape
     if legacy:
         sides = (1,) * (4 - len(shape)) + tuple(shape)
         head = message(*enumerate(sides, start=1))
     else:
         head = field(7, field(1, b"".join(map(varint, shape))))
+    if double:
+        return head + field(8, np.ascontiguousarray(array, "<f8").tobytes())
+    if raw:
+        return head + message((10, RAW[raw]), (12, array.astype(raw).tobytes()))
     return head + numbers(5, array, packed)
 
 
@@ -106,13 +116,13 @@ def reads(*names):
 
 
 def caffemodel(weights, *, pool_first=False, v1=False, legacy=False, packed=True, name="net",
-               change=lambda layer: layer, only_weights=False):  # fmt: skip
-    """A net with {layer: (weight, bias)}, by Caffe's layout."""
+               change=lambda layer: layer, only_weights=False, **written):  # fmt: skip
+    """A net with {layer: (weight, bias)}, by Caffe's layout; `written` is how, for `blob`."""
     parts = [field(1, name)]
     for layer in map(change, plan(pool_first)):
         blobs = b""
         if layer[0] in weights:
-            made = (blob(one, legacy, packed) for one in weights[layer[0]])
+            made = (blob(one, legacy, packed, **written) for one in weights[layer[0]])
             blobs = b"".join(field(6 if v1 else 7, one) for one in made)
         if blobs or not only_weights:
             parts.append(caffe_layer(*layer, blobs=blobs, v1=v1))

@@ -1,7 +1,6 @@
 """Pictures of every kind come out upright and RGB; what is no picture is refused by name."""
 
 import io
-import struct
 import zlib
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from picture_files import png, png_of
 from PIL import Image
 
 import jaxviz
@@ -128,26 +128,10 @@ def test_sixteen_bits_map_the_whole_range(tmp_path):
         assert (found == found[..., :1]).all()
 
 
-def png_of(values):
-    """A 16-bit RGB PNG, which Pillow reads but cannot write."""
-    height, width, _ = values.shape
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    return png(struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0), zlib.compress(rows))
-
-
-def png(header, data):
-    def chunk(kind, body):
-        check = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + check
-
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
-
-
 def test_sixteen_bit_color_keeps_its_high_byte(tmp_path):
     values = np.array([[[0, 32896, 65535], [65535, 257, 0]]], np.uint16)
     file = tmp_path / "deep.png"
-    file.write_bytes(png_of(values))
+    file.write_bytes(png_of(values, 16, 2))
     assert decode(file).tolist() == [[[0, 128, 255], [255, 1, 0]]]
 
 
@@ -199,8 +183,8 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
 def test_an_enormous_picture_is_refused_before_memory_is_taken(side, tmp_path, monkeypatch):
     assert side**2 > MAX_PIXELS
     file = tmp_path / "enormous.png"
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    file.write_bytes(png(header, zlib.compress(b"\0" * 1000)))
+    header = (side, side, 8, 2, 0, 0, 0)
+    file.write_bytes(png(header, (b"IDAT", zlib.compress(b"\0" * 1000))))
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("pixels were decoded"))
     message = refusal(file)
     assert str(file) in message

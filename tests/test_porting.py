@@ -114,7 +114,7 @@ def test_what_the_network_has_no_place_for_is_reported(writer, ported):
 
 
 @pytest.mark.parametrize("older", [False, True], ids=["zip", "older"])
-@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model", "net", "weights"])
 def test_a_state_dict_in_a_checkpoint_is_found(wrapper, older, ported):
     prefixed = {f"module.{name}": value for name, value in THEIRS.items()}
     inner = files.described(prefixed, older=older)
@@ -126,10 +126,63 @@ def test_a_state_dict_in_a_checkpoint_is_found(wrapper, older, ported):
     assert found.left_over == ("epoch", "optimizer", "best", "arch")
 
 
-@pytest.mark.parametrize("prefix", ["module.features.", "features.module."])
-def test_the_names_that_torchs_wrappers_for_several_devices_make_are_known(prefix, ported):
-    renamed = {k.replace("features.", prefix): v for k, v in THEIRS.items()}
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "net.", "module._orig_mod.model.", "a.b.c.d.e.f."]
+)
+@pytest.mark.parametrize("writer", WRITERS)
+def test_names_may_begin_with_what_is_around_the_network(prefix, writer, ported):
+    renamed = {prefix + name: value for name, value in THEIRS.items()}
+    found = ported(WRITERS[writer]({**renamed, "loss.weight": np.ones(3, np.float32)}))
+    assert_equal(found.tensors, OURS)
+    assert found.left_over == ("loss.weight",)
+
+
+@pytest.mark.parametrize("inner", ["features.module.", "features._orig_mod.module."])
+def test_wrappers_of_torch_may_be_around_a_part(inner, ported):
+    renamed = {name.replace("features.", inner): value for name, value in THEIRS.items()}
     assert_equal(ported(files.zip_checkpoint(renamed)).tensors, OURS)
+
+
+def test_two_networks_in_one_file_are_refused_by_their_places(refused):
+    both = {f"{who}.{name}": v for who in ("student", "teacher") for name, v in THEIRS.items()}
+    assert "under 'student.' and 'teacher.'" in refused(files.zip_checkpoint(both))
+    inner = files.described(both)
+    parts = [
+        {name: value for name, value in inner.items() if name.startswith(who)}
+        for who in ("student", "teacher")
+    ]
+    content = {"first": parts[0], "averaged": {"inner": parts[1]}}
+    assert "first and averaged.inner" in refused(files.zip_checkpoint(both, content))
+
+
+def test_of_several_state_dicts_the_networks_own_is_read(ported):
+    arrays = {**THEIRS, "exp_avg": np.ones(3, np.float32)}
+    inner = files.described(arrays)
+    moments = {"state": {"a": {"exp_avg": inner.pop("exp_avg")}}}
+    content = {"optimizer": moments, "nets": {"classifier": inner}}
+    found = ported(files.zip_checkpoint(arrays, content))
+    assert_equal(found.tensors, OURS)
+    assert found.left_over == ("optimizer",)
+
+
+def test_a_file_without_tensors_says_so(refused):
+    assert refused(WRITERS["safetensors"]({})).endswith("holds no tensors")
+    assert "holds no state dict" in refused(files.zip_checkpoint({}, {"epoch": 3}))
+
+
+def called(name, *arguments):
+    return files.Called(files.Named(name), arguments)
+
+
+def test_what_training_saves_beside_the_weights_is_left_over(ported):
+    encoded = called("_codecs encode", "abcdefgh", "latin1")
+    number = called("numpy.core.multiarray scalar", called("numpy dtype", "f8", 0, 1), encoded)
+    content = {
+        "state_dict": files.described(THEIRS), "best": number, "size": called("torch Size", (3, 4))
+    }  # fmt: skip
+    found = ported(files.zip_checkpoint(THEIRS, content))
+    assert_equal(found.tensors, OURS)
+    assert found.left_over == ("best", "size")
 
 
 def test_parameters_and_the_ordered_dicts_of_python_2_are_read(ported):

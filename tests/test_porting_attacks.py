@@ -90,7 +90,9 @@ GLOBALS = [
     ("collections", "OrderedDict.__init__"),
     ("collections.OrderedDict", ""),
     ("numpy.core.multiarray", "_reconstruct"),
-    ("_codecs", "encode"),
+    ("_codecs", "decode"),
+    ("numpy", "ndarray"),
+    ("argparse", "Action"),
     ("torchvision.models.alexnet", "AlexNet"),
 ]
 

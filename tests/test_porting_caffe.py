@@ -45,6 +45,20 @@ def test_both_generations_shapes_and_ways_to_write_numbers(v1, legacy, packed, p
     assert_ours(found)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [{"double": True}, {"raw": "float64"}, {"raw": "float32"}, {"raw": "float16"}],
+    ids=str,
+)
+def test_numbers_of_other_types(written, ported):
+    half = {layer: tuple(a.astype(np.float16) for a in both) for layer, both in WEIGHTS.items()}
+    assert_ours(ported(files.caffemodel(half, **written)), complete_caffe.as_ours(half))
+
+
+def test_raw_whole_numbers_are_refused(refusal):
+    assert "its numbers are int" in refusal(files.caffemodel(WEIGHTS, raw="int32"))
+
+
 def test_conv1_reads_red_first_and_fc6_row_by_row(ported):
     weights = dict(WEIGHTS)
     kernel, rows = np.zeros_like(weights["conv1"][0]), np.zeros_like(weights["fc6"][0])
@@ -174,12 +188,15 @@ def outputs_of_opencv(cv2, data, pool_first, blob):
 
 
 @pytest.mark.parametrize(
-    "pool_first, v1, side", [(False, True, 227), (True, False, 227), (False, False, 224)]
+    "pool_first, v1, side, raw",
+    [(0, 1, 227, None), (1, 0, 227, None), (0, 0, 224, None), (0, 0, 227, "float16")],
 )
-def test_every_layer_agrees_with_opencv(pool_first, v1, side, full_weights, tmp_path, photographs):
+def test_every_layer_agrees_with_opencv(
+    pool_first, v1, side, raw, full_weights, tmp_path, photographs
+):
     """At 224 pixels the pools round up, to maps of 27 and 13 where others have 26 and 12."""
     cv2 = pytest.importorskip("cv2")
-    data = files.caffemodel(full_weights, pool_first=pool_first, v1=v1, legacy=v1)
+    data = files.caffemodel(full_weights, pool_first=pool_first, v1=v1, legacy=v1, raw=raw)
     path = files.write(tmp_path / "net.caffemodel", data)
     output = tmp_path / "ours.safetensors"
     name = porting.port_weights(path, output).network

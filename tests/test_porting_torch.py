@@ -1,5 +1,6 @@
 """What torch writes is read as torch reads it; and the complete AlexNet, in time and memory."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -73,6 +74,24 @@ def test_whole_models_and_scripts_are_refused_and_say_what_to_save(tiny_networks
     torch.save(model[0].weight, tmp_path / "tensor.pth")
     with pytest.raises(jaxviz.InputError, match="state_dict"):
         porting.port_torch(tmp_path / "tensor.pth")
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("container", FORMATS)
+def test_what_training_scripts_save_beside_the_weights_is_left_over(
+    protocol, container, tiny_networks, tmp_path
+):
+    torch = pytest.importorskip("torch")
+    content = {
+        "epoch": 3, "best": np.float64(0.75), "step": np.int64(7), "size": torch.Size([2, 3]),
+        "args": argparse.Namespace(lr=0.1, name="a run", sizes=[1, 2]),
+        "state_dict": {k: torch.tensor(v) for k, v in files.as_torchvision(OURS).items()},
+    }  # fmt: skip
+    torch.save(content, tmp_path / "x.pth", pickle_protocol=protocol, **FORMATS[container])
+    found = porting.port_torch(tmp_path / "x.pth")
+    assert found.left_over == ("epoch", "best", "step", "size", "args")
+    for name, value in OURS.items():
+        np.testing.assert_array_equal(found.tensors[name], value)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from . import folder_commands, weights_commands
 from .drawing import draw
 from .folder_commands import neighbors, tour
 from .picture_commands import activations, filters, occlude
-from .startup import prepare
+from .startup import prepare, print_any_name
 from .sweep_commands import features, pack, patches
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for i
 
 def main() -> None:
     """Run the command line: a user's mistake is one line on standard error and exit code 2."""
+    print_any_name()
     try:
         code = app(prog_name="jaxviz", standalone_mode=False)
     except _UsageError as error:

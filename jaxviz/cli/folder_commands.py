@@ -64,7 +64,7 @@ def _features_of(
             model.apply, model.params, pictures, prepare=preprocessing.normalize, layer=name,
             batch_size=batch_size, progress=progress,
         )  # fmt: skip
-    report_skipped(features.skipped)
+    report_skipped(features.skipped, [folder])
     return features, pictures
 
 
@@ -107,7 +107,7 @@ def tour(
         output, pictures or [], first, classifier,
         target=target, top=top, batch_size=batch_size, track=track,
     )  # fmt: skip
-    report_skipped(skipped)
+    report_skipped(skipped, pictures or [])
     print(f"{page}: open it in a browser")
 
 

@@ -46,7 +46,17 @@ def read_pictures(model: "Network", paths: Sequence[Path]) -> "ArrayPictures":
     return loaded
 
 
-def report_skipped(skipped: Sequence[Any]) -> None:
-    """Say on standard error which pictures were left out, and why."""
+def report_skipped(skipped: Sequence[Any], places: Sequence[Path] = ()) -> None:
+    """Say on standard error which pictures were left out, and why.
+
+    Of the files in `places` that are no pictures by their names, say how many there are.
+    """
+    from ..pictures.folders import passed_over
+
     for one in skipped:
         print(f"skipped {one.path}: {one.reason}", file=sys.stderr)
+    others = passed_over(places)
+    if others:
+        kinds = [f"{count} {kind or 'without suffix'}" for kind, count in others.most_common(5)]
+        listed = ", ".join([*kinds, *(["..."] if len(others) > 5 else [])])
+        print(f"passed over {others.total()} files, no pictures: {listed}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import io
 import os
 import sys
 import warnings
@@ -21,6 +22,12 @@ def prepare() -> None:
     atexit.register(gc.freeze)  # no last collection: the process ends anyway
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         _keep_compiled()
+
+
+def print_any_name() -> None:
+    """Let standard output take names that are not UTF-8, byte for byte, for programs to read."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def _keep_compiled() -> None:

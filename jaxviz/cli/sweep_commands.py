@@ -101,7 +101,7 @@ def patches(
         )  # fmt: skip
     if part.process > 0:
         return
-    report_skipped(swept.skipped)
+    report_skipped(swept.skipped, [folder])
     options = {
         "folder": str(folder), "layer": layers, "top": top, "smallest": smallest,
         "all_positions": all_positions, "batch_size": batch_size,
@@ -173,7 +173,7 @@ def features(
             progress=progress, provenance=provenance(model, options),
         )  # fmt: skip
     if part.process == 0:
-        report_skipped(made.skipped)
+        report_skipped(made.skipped, [folder])
         number, dim = made.vectors.shape
         print(f"features: {number} x {dim}")
         print(output / "features.npy")
@@ -201,6 +201,6 @@ def pack(
     pictures = sweep.folder_pictures(folder, preprocessing)
     with counter("packing") as progress:
         packed = sweep.pack(pictures, folder=output, preprocessing=preprocessing, progress=progress)
-    report_skipped(list(packed.skipped.values()))
+    report_skipped(list(packed.skipped.values()), [folder])
     print(f"pictures: {len(packed.paths) - len(packed.skipped)}")
     print(output)

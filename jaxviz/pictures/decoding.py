@@ -14,9 +14,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .._checks import InputError
 from .._typing import Pixels
+from .samples import depth, eight_bits, scale_transparent_color
 
 Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray
 
+FORMATS = (
+    "AVIF", "BMP", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM",
+    "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+)  # of Pillow's, those that hold pictures and start no other program  # fmt: skip
 MAX_PIXELS = 2**27  # 134 million: what one picture may decode to, 400 MB of RGB
 
 
@@ -45,10 +50,10 @@ def decode(source: Source) -> Pixels:
             warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
             if isinstance(source, Image.Image):
                 return _decode_image(source, name)
-            with Image.open(source) as image:
+            with Image.open(source, formats=FORMATS) as image:
                 return _decode_image(image, name)
     except UnidentifiedImageError:
-        raise InputError(f"{name}: not a picture in a format that Pillow reads") from None
+        raise InputError(f"{name}: not a picture of a kind that Pillow reads") from None
     except Image.DecompressionBombError:
         raise InputError(f"{name}: has more than {MAX_PIXELS} pixels") from None
     except InputError:
@@ -56,6 +61,17 @@ def decode(source: Source) -> Pixels:
     except Exception as error:  # decoders raise anything on damaged files
         reason = str(error) or type(error).__name__
         raise InputError(f"{name}: damaged picture ({reason})") from None
+
+
+def is_recognized(path: Path) -> bool:
+    """Whether a file begins as a picture does, whatever its name."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(path, formats=FORMATS).close()
+    except Exception:  # readers raise anything on what they were not made for
+        return False
+    return True
 
 
 def _check_file(path: Path) -> None:
@@ -90,19 +106,13 @@ def _decode_image(image: Image.Image, name: str) -> Pixels:
         raise InputError(f"{name}: {width} x {height} is more than {MAX_PIXELS} pixels")
     if width * height == 0 or max(width, height) > 100 * min(width, height):
         raise InputError(f"{name}: {width} x {height} is too narrow for a picture")
+    scale_transparent_color(image, name)
+    deep = depth(image, name)
     upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("I", "F") and not _holds_16_bits(upright):
-        raise InputError(f"{name}: mode {upright.mode} with unknown value range; convert to 8 bits")
-    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
-        values = np.asarray(upright).astype(np.float64)
-        upright = Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    if deep:
+        upright = eight_bits(upright, deep)
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         upright = Image.alpha_composite(white, rgba)
     return np.asarray(upright.convert("RGB"))
-
-
-def _holds_16_bits(image: Image.Image) -> bool:
-    low, high = image.getextrema()
-    return image.mode == "I" and low >= 0 and 255 < high <= 65535  # type: ignore[operator]

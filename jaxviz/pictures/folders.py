@@ -1,28 +1,34 @@
 """Find the pictures of a folder, and read one, or say why it cannot be read."""
 
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from .._checks import InputError
 from .._typing import Pixels
 from ..files import MANIFEST, is_ours
-from .decoding import decode
+from .decoding import decode, is_recognized
 from .preprocessing import Placement, Preprocessing
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".jp2", ".j2k", ".jpf",
+    ".jpx", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi",
+))  # fmt: skip
 
 
 def find_pictures(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """List the pictures in folders (recursively, by suffix, sorted) and single files (as given).
+    """List the pictures in folders (recursively, sorted) and single files (as given).
 
-    Links are followed, but no folder is entered twice. Folders that jaxviz wrote do not count.
+    A picture is known by its suffix, and without a suffix by its first bytes. Links are
+    followed, but no folder is entered twice. Folders that jaxviz wrote do not count.
     """
     found: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():
-            inside = sorted(file for file in _files(place) if file.suffix.lower() in SUFFIXES)
+            inside = sorted(filter(_is_picture, _files(place)))
             if not inside:
                 raise InputError(f"{place}: no pictures in this folder")
             found += inside
@@ -31,6 +37,23 @@ def find_pictures(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
         else:
             raise InputError(f"{place}: no such file or folder")
     return found
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES or (not file.suffix and is_recognized(file))
+
+
+def passed_over(places: Iterable[str | os.PathLike[str]]) -> Counter[str]:
+    """Count by suffix the files that `find_pictures` leaves out of folders, hidden ones aside."""
+    folders = (place for place in map(Path, places) if place.is_dir())
+    files = itertools.chain.from_iterable(
+        _files(folder) for folder in folders if not (folder / MANIFEST).is_file()
+    )
+    return Counter(
+        file.suffix.lower()
+        for file in files
+        if not _is_picture(file) and not file.name.startswith(".")
+    )
 
 
 def _files(place: Path) -> Iterator[Path]:

@@ -22,6 +22,7 @@ from ..files import (
     MANIFEST,
     array_header,
     claim_folder,
+    json_bytes,
     map_array,
     only_run,
     read_manifest,
@@ -116,7 +117,7 @@ def _write_shard(paths: Any, folder: Path, number: int, preprocessing: Preproces
                 yield one.pixels.tobytes()
 
     write_whole(_shard(folder, number), pieces())
-    write_whole(_index(folder, number), json.dumps(entries, ensure_ascii=False).encode())
+    write_whole(_index(folder, number), json_bytes(entries))
 
 
 def is_packed(folder: Path) -> bool:
@@ -210,4 +211,4 @@ class PackedPictures:
     def identity(self) -> str:
         """Hash what was packed, and how."""
         wanted = {name: self._manifest[name] for name in ("number", "resize", "crop", "pictures")}
-        return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
+        return hashlib.sha256(json_bytes(wanted)).hexdigest()

@@ -1,6 +1,8 @@
 """Tensors of a foreign file become the weights of one of our networks: names, axes and colors."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +31,10 @@ _TORCHVISION_NAMES = {
 # col), we (row, col, channel). As a convolution that covers the map it is like any other kernel.
 _FLATTENED = {"fc6": (6, 6)}
 _COLORS = "conv1.kernel"  # the one kernel that reads colors
+_TORCHVISION_SQUEEZENET = re.compile(r"(^|\.)features\.\d+\.squeeze\.")
+_WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put into names, anywhere
+_MOST_PARTS = 4
+_ENOUGH = 8  # so many known names are no accident
 
 
 class Ported(NamedTuple):
@@ -59,7 +65,7 @@ def from_names(
     Names are torchvision's or ours. `network`, or what the metadata say, decides among several
     networks that they fit. `left_over` are names that are known to have no place.
     """
-    tensors = _without_wrapper(stored)
+    tensors = _with_bare_names(stored)
     metadata = metadata or {}
     theirs = _TORCHVISION_NAMES if _is_torchvision(tensors) else {}
     network = "alexnet" if theirs else _best_fit(tensors, network or metadata.get("network"))
@@ -113,19 +119,57 @@ def _read(
     return arrays
 
 
-def _without_wrapper(stored: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Names without the "module." that torch's wrappers for several devices add."""
+def num_known(names: Iterable[str]) -> int:
+    """How many of these names are parameters of a network here, whatever is before them."""
+    known = _known_names()
+    return sum(any(end in known for end in _ends(_without_wrappers(name))) for name in names)
+
+
+def _with_bare_names(stored: Mapping[str, Stored]) -> dict[str, Stored]:
+    """The tensors by the network's own names, without what modules around it put before them."""
+    plain = {name: _without_wrappers(name) for name in stored}
+    before = _common_start(plain.values())
     tensors: dict[str, Stored] = {}
     for name, tensor in stored.items():
-        bare = name.removeprefix("module.").replace("features.module.", "features.")
+        bare = plain[name].removeprefix(before)
         if bare in tensors:
             raise InputError(f"holds two tensors of the name {bare[:80]!r}")
         tensors[bare] = tensor
     return tensors
 
 
+def _without_wrappers(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+
+
+def _common_start(names: Iterable[str]) -> str:
+    """What stands before most names that are known: "model." in a module that has the network."""
+    known = _known_names()
+    starts: Counter[str] = Counter()
+    for name in names:
+        end = next((end for end in _ends(name) if end in known), None)
+        if end:
+            starts[name.removesuffix(end)] += 1
+    best = [start for start, count in starts.items() if count == max(starts.values())]
+    if len(best) > 1 and starts[best[0]] >= _ENOUGH:
+        listed = " and ".join(repr(start[:80]) for start in best[:4])
+        raise InputError(f"holds several networks alike, under {listed}; save one of them alone")
+    return min(best, key=len, default="")
+
+
+def _ends(name: str) -> Iterator[str]:
+    """What a name may end with, from the longest: its last parts, as many as names here have."""
+    parts = name.split(".")[-_MOST_PARTS:]
+    return (".".join(parts[i:]) for i in range(len(parts)))
+
+
+def _known_names() -> frozenset[str]:
+    ours = (name for network in catalog.networks() for name in _shapes(network)[0])
+    return frozenset([*_TORCHVISION_NAMES.values(), *ours])
+
+
 def _is_torchvision(tensors: Mapping[str, Stored]) -> bool:
-    if any(name.startswith("features.") and ".squeeze." in name for name in tensors):
+    if any(_TORCHVISION_SQUEEZENET.search(name) for name in tensors):
         raise InputError(
             "holds torchvision's SqueezeNet, which expects other pictures than ours; of "
             "torchvision's networks AlexNet is read"
@@ -141,6 +185,8 @@ def _best_fit(tensors: Mapping[str, Stored], preferred: str | None) -> str:
         names = [name for name in shapes if name in tensors]
         fits[network] = sum(tensors[name].shape == shapes[name] for name in names), len(names)
     most = max(fits.values())
+    if not tensors:
+        raise InputError("holds no tensors")
     if not most[1]:
         raise InputError(f"holds the tensors of no network known here: {_listed(list(tensors))}")
     best = [name for name, counts in fits.items() if counts == most]

@@ -18,6 +18,9 @@ NETWORKS = ("caffe_alexnet", "caffenet")
 _NAMES = {"alexnet": "caffe_alexnet", "caffenet": "caffenet"}  # that Caffe's own nets have
 _BEFORE_LAYERS = frozenset(range(1, 9))  # fields of a net besides its layers
 _MOST_LAYERS = 1000
+# A tensor's numbers lie in one of these fields; the raw ones, and their kind, are NVIDIA's.
+_DATA, _DOUBLE_DATA, _RAW_KIND, _RAW_DATA = 5, 8, 10, 12
+_RAW_KINDS = {0: "float64", 1: "float32", 2: "float16"}
 
 
 class _Generation(NamedTuple):
@@ -158,7 +161,12 @@ def _blob(blob: Message, parameter: str, expected: tuple[int, ...]) -> Stored:
     ones, sides = shape[: -len(expected)], shape[-len(expected) :]
     if tuple(sides) != expected or any(side != 1 for side in ones):
         raise InputError(f"{parameter} has shape {tuple(shape[:8])}, expected {expected}")
+    number, kind = _DATA, "float32"
+    if blob.all(_DOUBLE_DATA):
+        number, kind = _DOUBLE_DATA, "float64"
+    elif blob.all(_RAW_DATA):
+        number, kind = _RAW_DATA, _RAW_KINDS.get(blob.integer(_RAW_KIND), "int")
     try:
-        return blob.wire.floats(blob.all(5), expected)
+        return blob.wire.floats(blob.all(number), expected, kind)
     except InputError as error:
         raise InputError(f"{parameter} {error}") from None

@@ -2,7 +2,9 @@
 
 A pickle is a program for a stack machine. This reads those of protocol 2 and later as far as torch
 writes them for tensors in plain containers. A global is a name among those admitted, a call is the
-record of that name and its arguments; any other name or instruction is refused. Nothing is hashed
+record of that name and its arguments; any other name or instruction is refused. What training
+scripts like to save beside the weights, numbers of NumPy's for one, is recorded too, and its state
+is dropped. Nothing is hashed
 or compared but the pickle's own small numbers, and the work is bounded, so that no pickle can take
 time or memory out of proportion.
 """
@@ -16,6 +18,14 @@ from .._checks import InputError
 
 MOST_BYTES = 2**23
 _MOST_STEPS = 2**18  # a large network's state dict takes some ten thousand
+
+
+BESIDE = frozenset(
+    {
+        "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype",
+        "_codecs.encode", "torch.Size", "argparse.Namespace",
+    }
+)  # admitted anywhere; never a tensor  # fmt: skip
 
 
 class Global(NamedTuple):
@@ -133,7 +143,7 @@ class _Machine:
         if not isinstance(module, str) or not isinstance(name, str):
             raise InputError("its pickle has a name that is no text")
         whole = f"{module}.{name}"
-        if whole not in self.admitted:
+        if whole not in self.admitted | BESIDE:
             raise InputError(
                 f"refused: {whole[:80]!r} is no part of a state dict; nothing was run (of a whole "
                 "model, save model.state_dict())"
@@ -159,10 +169,20 @@ class _Machine:
             raise InputError("its pickle has a key without a value")
         self.top(Pairs).extend(zip(values[::2], values[1::2], strict=True))
 
+    def make(self) -> None:
+        """Push an object of a class in `BESIDE`, as the call of the class."""
+        arguments, kind = self.pop(), self.pop()
+        if not isinstance(kind, Global) or kind.name not in BESIDE:
+            raise InputError("refused: its pickle makes an object that no state dict needs")
+        self.push(Call(kind.name, arguments))
+
     def build(self) -> None:
-        """Drop the attributes of an ordered dict."""
+        """Drop the attributes of an ordered dict, or of an object in `BESIDE`."""
         self.pop()
-        self.top(Pairs)
+        owner = self.pop()
+        if type(owner) is not Pairs and not (type(owner) is Call and owner.function in BESIDE):
+            raise InputError("its pickle puts things where they cannot be")
+        self.push(owner)
 
     def refer(self) -> None:
         self.references.append(Reference(self.pop()))
@@ -221,6 +241,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     "GLOBAL": lambda m, names: m.name(*names.split(" ", 1)),
     "STACK_GLOBAL": lambda m, _: m.name(*[m.pop(), m.pop()][::-1]),
     "REDUCE": lambda m, _: m.call(),
+    "NEWOBJ": lambda m, _: m.make(),
     "BUILD": lambda m, _: m.build(),
     "BINPERSID": lambda m, _: m.refer(),
 }  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 
 from .._checks import InputError
 from .source import Section, Source
-from .stored import Stored, checked, in_order
+from .stored import READABLE, Stored, checked, in_order
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _PAGE = 2**12
@@ -92,8 +92,10 @@ class Wire:
         """The fields of the whole file, or of the message in a field, by number."""
         return Message(self, inside)
 
-    def floats(self, fields: list[Field], shape: tuple[int, ...]) -> Stored:
-        """Four-byte numbers, packed or each with its tag, as a tensor of this shape."""
+    def floats(self, fields: list[Field], shape: tuple[int, ...], kind: str = "float32") -> Stored:
+        """Packed numbers, or four-byte ones each with its tag, as a tensor of this shape."""
+        if kind not in READABLE:
+            raise InputError(f"its numbers are {kind}, expected {', '.join(READABLE)}")
         if len(fields) != 1 or fields[0].wire not in (BYTES, FIXED32):
             raise InputError(f"its numbers lie in {len(fields)} pieces, expected one")
         (field,) = fields
@@ -104,9 +106,10 @@ class Wire:
         else:
             size = 4 * field.times
             opened = functools.partial(_Tagged, self.source, field)
-        if size % 4:
-            raise InputError(f"its numbers take {size} bytes, which is not a multiple of 4")
-        tensor = checked(Stored(shape, "float32", opened, size // 4, in_order(shape)))
+        item_bytes = np.dtype(kind).itemsize
+        if size % item_bytes:
+            raise InputError(f"its numbers take {size} bytes, no multiple of {item_bytes}")
+        tensor = checked(Stored(shape, kind, opened, size // item_bytes, in_order(shape)))
         if tensor.length != math.prod(shape):
             raise InputError(f"of shape {shape} has {tensor.length} numbers")
         return tensor

@@ -9,11 +9,11 @@ storage, its length before it. See the notes in torch/serialization.py.
 import functools
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from .._checks import InputError
-from .arrangement import Ported, from_names
+from .arrangement import Ported, from_names, num_known
 from .pickled import MOST_BYTES, Call, Global, Pairs, Parsed, Reference, parse
 from .source import Section, Source, opened
 from .stored import BFLOAT16, Stored, checked
@@ -34,8 +34,7 @@ _STORAGES = {
 _TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
 _PARAMETER = "torch._utils._rebuild_parameter"
 _ADMITTED = ("collections.OrderedDict", *_STORAGES, *_TENSORS, _PARAMETER)
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-
+_MOST_DEEP = 4  # dicts in dicts above the one that holds the tensors
 
 _WHOLE = ((), (None,))  # what may follow: no part of a storage, but all of it
 
@@ -58,12 +57,12 @@ def is_torch(source: Source) -> bool:
 
 
 def port_torch(path: str | os.PathLike[str], *, network: str | None = None) -> Ported:
-    """Read a state dict, bare or in a checkpoint that holds it as `state_dict` or `model`.
+    """Read a state dict, bare or in a checkpoint, whatever its key there.
 
-    Names may begin with "module."; `network` says which where they fit several. float16, bfloat16
-    and float64 become float32. Raises `InputError` for whole models and scripts, for what no
-    network of ours fits, for any pickle that holds more than tensors in plain containers, and for
-    damage.
+    Of several state dicts that counts which holds most of a network's names; `network` says which
+    network where the names fit several. float16, bfloat16 and float64 become float32. Raises
+    `InputError` for whole models and scripts, for what no network of ours fits, for any pickle that
+    holds more than tensors and numbers in plain containers, and for damage.
     """
     with opened(path) as source:
         older = _is_older(source)
@@ -161,14 +160,36 @@ def _storage(reference: Any) -> _Storage:
 
 def _state_dict(content: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The entries of the state dict, and the names of what lies beside it."""
-    if not isinstance(content, Pairs):
+    found = dict(_dicts_of_tensors(content, (), set()))
+    if not found:
         raise InputError("holds no state dict; save the model's state_dict()")
+    known = {keys: num_known(entries) for keys, entries in found.items()}
+    best = [keys for keys in found if known[keys] == max(known.values())]
+    if len(best) > 1:
+        names = " and ".join(".".join(keys)[:80] for keys in best[:4])
+        raise InputError(f"holds several state dicts alike, {names}; save one of them alone")
+    (keys,) = best
+    beside = content.texts() if keys else {}
+    return found[keys], tuple(name for name in beside if name != keys[0])
+
+
+def _dicts_of_tensors(
+    content: Any, keys: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """The dicts that hold tensors themselves, each once, with the keys that lead there."""
+    if not isinstance(content, Pairs) or len(keys) > _MOST_DEEP or id(content) in seen:
+        return
+    seen.add(id(content))
     entries = content.texts()
-    for wrapper in _WRAPPERS:
-        inner = entries.get(wrapper)
-        if isinstance(inner, Pairs):
-            return inner.texts(), tuple(name for name in entries if name != wrapper)
-    return entries, ()
+    if any(_is_tensor(value) for value in entries.values()):
+        yield keys, entries
+        return
+    for key, inner in entries.items():
+        yield from _dicts_of_tensors(inner, (*keys, key), seen)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Call) and value.function in (*_TENSORS, _PARAMETER)
 
 
 def _tensor(name: str, value: Any, opener: _Opener) -> Stored | None:

@@ -15,7 +15,7 @@ import numpy as np
 from .. import devices
 from .._checks import InputError, count
 from .._typing import Apply, Params, Progress
-from ..files import map_array, read_manifest, write_manifest, write_whole
+from ..files import json_bytes, map_array, read_manifest, write_manifest, write_whole
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
 from .checkpoint import Checkpoint, Saved, open_checkpoint
@@ -177,8 +177,7 @@ def _finish(
 
     def lines() -> Iterator[bytes]:
         for index in _kept(pictures, parts):
-            name = {"picture": str(pictures.paths[index])}
-            yield json.dumps(name, ensure_ascii=False).encode() + b"\n"
+            yield json_bytes({"picture": str(pictures.paths[index])}) + b"\n"
 
     write_whole(folder / INDEX, lines())
     write_manifest(folder, manifest)

@@ -1,0 +1,94 @@
+"""What the stored samples of a picture mean, where Pillow's mode does not say: depth and sign.
+
+Pillow gives the samples of 12 and 16 bits as they are stored, and the transparent color of a PNG
+in the units of the file.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from .._checks import InputError
+
+# Tags of TIFF, and one photometric interpretation.
+BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR, PREDICTOR, SAMPLE_FORMAT = 258, 262, 284, 317, 339
+YCBCR = 6
+FULL_RANGE = 65535
+
+
+class Depth(NamedTuple):
+    """How gray samples of more than 8 bits become light: the value of white and of black."""
+
+    white: int
+    black: int = 0
+
+
+def depth(image: Image.Image, name: str) -> Depth | None:
+    """How the deep gray samples of an opened picture are read; None if it has 8 bits already.
+
+    Raises `InputError` where that is not known, or where Pillow would misread the samples.
+    """
+    if image.format == "TIFF":
+        return _tiff_depth(image, name)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return Depth(FULL_RANGE)
+    if image.mode in ("I", "F"):
+        raise _unknown(image, name)
+    return None
+
+
+def _unknown(image: Image.Image, name: str) -> InputError:
+    return InputError(f"{name}: mode {image.mode} with unknown value range; convert to 8 bits")
+
+
+def _tiff_depth(image: Image.Image, name: str) -> Depth | None:
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    reason = _misread(tags, image)
+    if reason:
+        raise InputError(f"{name}: TIFF of {reason}; convert to 8-bit RGB without compression")
+    if not image.mode.startswith("I;16"):
+        return None
+    white = 2 ** max(tags[BITS_PER_SAMPLE]) - 1
+    return Depth(0, white) if tags.get(PHOTOMETRIC) == 0 else Depth(white)
+
+
+def _misread(tags: Any, image: Image.Image) -> str:
+    """What of a TIFF has no known range, or is decoded wrongly by Pillow."""
+    bits = max(tags.get(BITS_PER_SAMPLE, (1,)))
+    compression, bands = image.info.get("compression"), len(image.getbands())
+    planes = tags.get(PLANAR) == 2
+    if set(tags.get(SAMPLE_FORMAT, (1,))) != {1} or image.mode in ("I", "F"):
+        return "signed, floating-point or 32-bit samples"
+    if image.mode == "LAB" or (tags.get(PHOTOMETRIC) == YCBCR and compression == "raw"):
+        return "colors that are not RGB"
+    if planes and (bands == 2 or (bands > 2 and bits > 8 and compression == "raw")):
+        return f"{bits} bits a sample with a plane for each channel"
+    if compression == "packbits" and tags.get(PREDICTOR, 1) != 1:
+        return "PackBits compression with a predictor"
+    return ""
+
+
+def eight_bits(image: Image.Image, depth: Depth) -> Image.Image:
+    """A deep gray picture in 8 bits; a transparent value shows white."""
+    values = np.asarray(image).astype(np.float64)
+    light = np.rint((values - depth.black) * (255 / (depth.white - depth.black)))
+    key = image.info.get("transparency")
+    if key is not None:
+        light[values == key] = 255
+    return Image.fromarray(light.astype(np.uint8))
+
+
+def scale_transparent_color(image: Image.Image, name: str) -> None:
+    """Bring the transparent color of an opened PNG to the units of its decoded samples.
+
+    Raises `InputError` for a color of 16 bits, which 8 decoded bits cannot be compared with.
+    """
+    tiles = getattr(image, "tile", ())  # none once the pixels are decoded
+    if image.format != "PNG" or not tiles or "transparency" not in image.info:
+        return
+    stored = tiles[0].args
+    if stored in ("L;2", "L;4"):
+        image.info["transparency"] *= {"L;2": 85, "L;4": 17}[stored]
+    elif stored == "RGB;16B":
+        raise InputError(f"{name}: PNG with a transparent color of 16 bits; convert to 8 bits")
