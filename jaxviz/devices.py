@@ -4,7 +4,8 @@ Every value here has a leading axis, one entry a device. The same program runs o
 batches of the same shape, so who evaluates a batch changes no bit of its result.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -27,14 +28,45 @@ def batch_size(asked: int | None) -> int:
     return policy.batch_size() if asked is None else count(asked, "batch_size")
 
 
+@contextlib.contextmanager
+def without_mesh() -> Iterator[None]:
+    """Leave the mesh that the caller has set: work is spread over the devices by number."""
+    if inside_a_trace():
+        yield
+    else:
+        with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+            yield
+
+
+def gathered(tree: Any) -> Any:
+    """The same arrays, whole on each device of the Explicit mesh over which they are sharded."""
+
+    def whole(leaf: Any) -> Any:
+        sharding = jax.typeof(leaf).sharding
+        if all(axis is None for axis in sharding.spec):
+            return leaf
+        return jax.sharding.reshard(leaf, jax.NamedSharding(sharding.mesh, jax.P()))
+
+    return jax.tree.map(whole, tree)
+
+
 def spread(values: Sequence[Any]) -> Any:
     """Put one tree on each device."""
 
     def stacked(*leaves: Any) -> Any:
+        leaves = tuple(map(_on_one_device, leaves))
         on_host = all(isinstance(leaf, np.ndarray) for leaf in leaves)
         return (np if on_host else jnp).stack(leaves)
 
     return jax.tree.map(stacked, *values)
+
+
+def _on_one_device(leaf: Any) -> Any:
+    """An array that one device can take; of one that is sharded, the copy on the host."""
+    if isinstance(leaf, jax.core.Tracer):
+        return gathered(leaf)
+    sharded = isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
+    return np.asarray(leaf) if sharded else leaf
 
 
 def replicate(tree: Any) -> Any:

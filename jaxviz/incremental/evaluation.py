@@ -77,7 +77,10 @@ def windowed_outputs(
     positions = Positions(
         tuple(int(top) for top in tops), tuple(int(left) for left in lefts), (window[0], window[1])
     )
-    recording = record(fun, jax.ShapeDtypeStruct((1, *image.shape), image.dtype))
+    # A tracer may vary over the axes of a `shard_map`, which a shape and a type do not say.
+    traced = isinstance(image, jax.core.Tracer)
+    like = image[None] if traced else jax.ShapeDtypeStruct((1, *image.shape), image.dtype)
+    recording = record(fun, like)
     clean, outputs = _evaluate(
         recording.constants,
         image,

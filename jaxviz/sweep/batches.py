@@ -16,6 +16,7 @@ from .engine import Evaluation, numbered
 from .patches import KeepBest, patches_task
 
 
+@devices.without_mesh()
 def top_patches(
     apply: Apply,
     params: Params,

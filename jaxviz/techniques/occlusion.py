@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from .. import devices
 from .._checks import InputError, choice, count, image_batch, image_type, pair, score_shape
 from .._typing import Apply, Images, Params, Score
 from ..cpu.compilation import compiled, evaluate, inside_a_trace
@@ -113,6 +114,7 @@ def occlusion_map(
             "a heatmap; pass heatmap=False and use the scores"
         )
 
+    params, images, filling = devices.gathered((params, images, filling))
     grid = tuple((int(top), int(left)) for top in rows for left in cols)
     measure = _incremental if method == "incremental" else _full
     baseline, scores = measure(

@@ -8,9 +8,11 @@ pixels find pictures of like brightness and layout, features find like things.
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Num
 
+from ... import devices
 from ..._checks import InputError, choice, count
 from ..._typing import Array
 from .search import search
@@ -88,9 +90,11 @@ def nearest_neighbors(
     count(k, "k", most=shapes[1][0] - (own is not None))
     choice(metric, "metric", METRICS)
     if any(isinstance(vectors, jax.core.Tracer) for vectors in (queries, database)):
+        queries, database = devices.gathered((queries, database))
         return Neighbors(*traced_search(queries, database, k=k, metric=metric, own=own))
     given = (np.asanyarray(vectors) for vectors in (queries, database))
-    with jax.ensure_compile_time_eval():  # of concrete vectors in a function that is traced
+    # Concrete vectors are searched at once, also in a function that is traced.
+    with devices.without_mesh(), jax.ensure_compile_time_eval():
         return Neighbors(*search(*given, k=k, metric=metric, own=own))
 
 
@@ -105,19 +109,32 @@ def _row_numbers(own: Any, queries: tuple[int, ...], database: tuple[int, ...]) 
 
 def label_agreement(
     indices: Int[Array, "queries k"], query_labels: Any, database_labels: Any
-) -> float:
+) -> Any:
     """The share of all neighbors that carry their query's label, from 0 to 1.
 
-    Labels may be numbers or strings; `indices` are those of `nearest_neighbors`.
+    Labels may be numbers or strings; `indices` are those of `nearest_neighbors`. The answer is a
+    float; under `jit`, where labels must be numbers, an array of one number.
+
+    Raises:
+        InputError: not one label for each query and each row, or an index that is no row.
 
     >>> label_agreement(np.array([[1], [0], [0]]), ["cat", "cat", "dog"], ["cat", "cat", "dog"])
     0.6666666666666666
     """
-    rows = np.asarray(indices)
-    wanted, offered = np.asarray(query_labels), np.asarray(database_labels)
+    given = (indices, query_labels, database_labels)
+    traced = any(isinstance(values, jax.core.Tracer) for values in given)
+    array: Any = jnp.asarray if traced else np.asarray
+    rows, wanted, offered = map(array, given)
     if rows.ndim != 2 or wanted.shape != rows.shape[:1] or offered.ndim != 1:
         raise InputError(
             f"labels: expected one for each of {rows.shape[0]} queries and each row of the "
             f"database, got shapes {wanted.shape} and {offered.shape}"
+        )
+    if traced:
+        return (offered[rows] == wanted[:, None]).mean()
+    if rows.size and not 0 <= rows.min() <= rows.max() < len(offered):
+        raise InputError(
+            f"indices: expected rows of the database from 0 to {len(offered) - 1}, got "
+            f"{rows.min()} to {rows.max()}"
         )
     return float((offered[rows] == wanted[:, None]).mean())
