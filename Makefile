@@ -20,6 +20,7 @@ test-x64: $(VENV)/installed-test
 test-modes: $(VENV)/installed-test
 	JAX_NUMPY_RANK_PROMOTION=raise $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 	JAX_DEBUG_NANS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	JAX_DEBUG_INFS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 	JAX_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not compiled"
 	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" -n 2 --dist loadfile -m "not slow"
 

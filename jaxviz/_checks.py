@@ -1,4 +1,4 @@
-"""Checks of arguments and of what `apply` returns; each mistake raises one clear line.
+"""Checks of arguments; each mistake raises one clear line.
 
 Every message names the argument, what was got and what is valid. `InputError` is a `ValueError`;
 the command line prints its message and exits with code 2.
@@ -12,8 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._typing import Apply, Params, Score
-
 
 class InputError(ValueError):
     """A mistake in the input. The message is one line, even if a file name has line breaks."""
@@ -24,12 +22,27 @@ class InputError(ValueError):
 
 def image_batch(images: Any, name: str = "images") -> Any:
     """Return `images` if it is a float array (batch, height, width, channel), else refuse."""
-    shape, dtype = np.shape(images), getattr(images, "dtype", None)
-    if len(shape) != 4 or 0 in shape:
-        raise InputError(f"{name}: expected (batch, height, width, channel), got shape {shape}")
-    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-        raise InputError(f"{name}: expected normalized float values, got {dtype}; see preprocess")
+    if not isinstance(images, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
+        kind = type(images)
+        raise InputError(
+            f"{name}: expected an array of NumPy or JAX (batch, height, width, channel), got "
+            f"{kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
+        )
+    if len(images.shape) != 4 or 0 in images.shape:
+        expected = "expected (batch, height, width, channel)"
+        raise InputError(f"{name}: {expected}, got shape {images.shape}")
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise InputError(
+            f"{name}: expected normalized float values, got {images.dtype}; see preprocess"
+        )
     return images
+
+
+def finite(values: Any, name: str) -> Any:
+    """Return `values` if they are all finite numbers; those that are traced cannot be looked at."""
+    if not isinstance(values, jax.core.Tracer) and not np.isfinite(np.asarray(values)).all():
+        raise InputError(f"{name}: expected finite numbers, got others among them")
+    return values
 
 
 def pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
@@ -81,72 +94,3 @@ def image_type(params: Any) -> Any:
     types = [leaf.dtype for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")]
     floats = [one for one in types if jnp.issubdtype(one, jnp.floating)]
     return jnp.result_type(*floats) if floats else jnp.dtype(jnp.float32)
-
-
-def activation_shapes(apply: Any, params: Any, images: Any) -> dict[str, tuple[int, ...]]:
-    """Return {layer: shape} in the order the data flows, without computing anything."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def record(params: Any, images: Any) -> None:
-        shapes.update({name: value.shape for name, value in apply(params, images).items()})
-
-    jax.eval_shape(record, params, images)
-    return shapes
-
-
-def known_layers(apply: Any, params: Any, images: Any, layers: Any) -> tuple[str, ...]:
-    """Return `layers` (one name or several) as a tuple; each must be a key of the outputs."""
-    asked = layer_names(layers)
-    selected(apply, activation_shapes(apply, params, images), asked)
-    return asked
-
-
-def layer_names(layers: Any) -> tuple[str, ...]:
-    """Return `layers` (one name or several) as a tuple; refuse none."""
-    asked = (layers,) if isinstance(layers, str) else tuple(layers)
-    if not asked:
-        raise InputError("layers: expected at least one name, got none")
-    return asked
-
-
-def selected(apply: Any, outputs: Any, layers: Iterable[str]) -> list[Any]:
-    """Return the outputs of these layers, each of which must be there.
-
-    An `apply` may carry a `note` that says why layers one would look for are not there.
-    """
-    for layer in layers:
-        if layer not in outputs:
-            message = f"layer: {unknown(layer, list(outputs), most=80)}"
-            note = getattr(apply, "note", "")
-            raise InputError(f"{message}; {note}" if note else message)
-    return [outputs[layer] for layer in layers]
-
-
-def score_shape(score: Score, apply: Apply, params: Params, images: Any) -> tuple[int, ...]:
-    """Return the shape of what `score` returns, without computing it; refuse what is no score.
-
-    `images` may be a `jax.ShapeDtypeStruct`. An `apply` may carry a `note` that says why a layer is
-    missing; the message quotes it.
-    """
-
-    def scored(params: Params, images: Any) -> Any:
-        outputs = apply(params, images)
-        try:
-            return score(outputs)
-        except KeyError as error:
-            asked = error.args[0] if error.args else None
-            if not isinstance(asked, str) or asked in outputs:
-                raise
-            raise InputError(f"score: {unknown(asked, list(outputs), most=80)}") from error
-
-    try:
-        value = jax.eval_shape(scored, params, images)
-    except InputError as error:
-        note = getattr(apply, "note", "")
-        raise InputError(f"{error}; {note}" if note else str(error)) from error.__cause__
-    expected = f"score: expected one array (batch, ...) with batch {images.shape[0]}"
-    if not isinstance(value, jax.ShapeDtypeStruct):
-        raise InputError(f"{expected}, got {type(value).__name__}")
-    if value.shape[:1] != images.shape[:1]:
-        raise InputError(f"{expected}, got shape {value.shape}")
-    return value.shape

@@ -29,12 +29,16 @@ def batch_size(asked: int | None) -> int:
 
 
 @contextlib.contextmanager
-def without_mesh() -> Iterator[None]:
-    """Leave the mesh that the caller has set: work is spread over the devices by number."""
+def own_context() -> Iterator[None]:
+    """Leave the mesh that the caller has set, and let infinities pass, for a search or a sweep.
+
+    Work is spread over the devices by number, and a search begins with the worst value, -inf.
+    """
     if inside_a_trace():
         yield
     else:
-        with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        nowhere = jax.sharding.AbstractMesh((), ())
+        with jax.sharding.use_abstract_mesh(nowhere), jax.debug_infs(False):
             yield
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(jaxviz.__file__).parent
 # Each room and the floor it is on; imports go strictly downward, but inside a package.
 FLOORS = {
     "_typing": 0, "_checks": 1, "_prefetch": 1, "_safetensors": 1, "jaxpr": 1,
-    "files": 2, "cpu": 2,
+    "files": 2, "cpu": 2, "_contract": 2,
     "pictures": 3, "devices": 3, "incremental": 3,
     "techniques": 4, "networks": 4,
     "sweep": 5, "porting": 5,

@@ -46,7 +46,7 @@ def _features_of(
     import numpy as np
 
     from .. import sweep
-    from .._checks import known_layers
+    from .._contract import known_layers
 
     preprocessing = model.preprocessing
     if sweep.is_features(folder):

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, SupportsIndex
 import jax
 from jax import Array
 
-from .._checks import InputError, image_type, unknown
+from .._checks import InputError, image_type
+from .._contract import outputs_of, selected
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Constant, Tape
 from .planning import windows_of
@@ -91,10 +92,8 @@ def receptive_field(
     height, width, _ = image_shape
 
     def activations(images: Array) -> Array:
-        outputs = apply(params, images)
-        if layer not in outputs:
-            raise InputError(f"layer: {unknown(layer, list(outputs), most=80)}")
-        return outputs[layer]
+        outputs = outputs_of(apply, params, images)
+        return selected(apply, outputs, [layer], len(images))[0]
 
     tape = record(activations, jax.ShapeDtypeStruct((1, *image_shape), image_type(params))).tape
     field = _follow(tape, (None, _Span(0, 1, 1, 0), _Span(1, 1, 1, 0), None))

@@ -8,7 +8,8 @@ from typing import Any, SupportsIndex
 import jax
 import jax.numpy as jnp
 
-from .._checks import InputError, activation_shapes, choice
+from .._checks import InputError, choice
+from .._contract import activation_shapes
 from .._typing import Apply, Params
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import Preprocessing, preprocess

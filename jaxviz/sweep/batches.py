@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import devices
-from .._checks import InputError, count, image_batch, layer_names
+from .._checks import InputError, count, image_batch
+from .._contract import layer_names
 from .._typing import Apply, Array, Params
 from ..techniques.patches import TopPatches
 from .engine import Evaluation, numbered
 from .patches import KeepBest, patches_task
 
 
-@devices.without_mesh()
+@devices.own_context()
 def top_patches(
     apply: Apply,
     params: Params,

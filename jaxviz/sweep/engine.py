@@ -120,7 +120,6 @@ def _programs(tape: Tape, take: Take, number: int) -> tuple[Callable[..., Any], 
     return jax.jit(prepare), devices.on_each(step)
 
 
-@devices.without_mesh()
 def sweep(
     task: Task,
     params: Any,

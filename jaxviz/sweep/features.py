@@ -44,6 +44,7 @@ class Features(NamedTuple):
     manifest: dict[str, Any]
 
 
+@devices.own_context()
 def features(
     apply: Apply,
     params: Params,

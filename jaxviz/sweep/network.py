@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from .._checks import selected
+from .._contract import outputs_of, selected
 from .._typing import Apply, Params
 from ..jaxpr.recording import Recording, record
 from ..jaxpr.tape import Constant, Slot
@@ -26,7 +26,8 @@ def recorded(
     """
 
     def network(params: Params, images: Any) -> list[Any]:
-        return selected(apply, apply(params, prepare(images)), layers)
+        prepared = prepare(images)
+        return selected(apply, outputs_of(apply, params, prepared), layers, len(prepared))
 
     return record(network, params, images)
 

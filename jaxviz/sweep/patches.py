@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from .. import devices
-from .._checks import count, layer_names
+from .._checks import count
+from .._contract import layer_names
 from .._typing import Apply, Params, Progress
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
-from ..techniques.patches import TopPatches, empty_state, merge, result, update
+from ..techniques.patches import TopPatches, empty_state, merge, num_channels, result, update
 from .checkpoint import open_checkpoint
 from .engine import Task, sweep
 from .identity import identity
@@ -31,6 +32,7 @@ class Swept(NamedTuple):
     skipped: list[Skipped]
 
 
+@devices.own_context()
 def top_patches(
     apply: Apply,
     params: Params,
@@ -137,7 +139,7 @@ def patches_task(
     network = recorded(apply, params, images, prepare=prepare, layers=layers)
     tape = network.tape
     outputs = [tape.aval(slot) for slot in tape.outputs]
-    start = [empty_state(aval.shape[-1], keep.k, aval.dtype) for aval in outputs]
+    start = [empty_state(num_channels(aval.shape), keep.k, aval.dtype) for aval in outputs]
     return Task(network, keep, start, _merge)
 
 

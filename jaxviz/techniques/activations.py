@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
-from .._checks import InputError, count, image_batch, layer_names, selected
+from .._checks import InputError, count, image_batch
+from .._contract import layer_names, outputs_of, selected
 from .._typing import Apply, Array, Images, Params
 from ..cpu.compilation import evaluate
 
@@ -42,7 +43,7 @@ def activation_maps(
     names = layer_names(layers)
 
     def maps(params: Params, images: Any) -> list[Any]:
-        return selected(apply, apply(params, images), names)
+        return selected(apply, outputs_of(apply, params, images), names, len(images))
 
     return dict(zip(names, evaluate(maps, params, images), strict=True))
 
@@ -61,7 +62,7 @@ def features(
     return values.reshape(values.shape[0], -1)
 
 
-def strongest_channels(maps: Float[Array, "height width channels"], *, k: int) -> Int[Array, " k"]:
+def strongest_channels(maps: Shaped[Array, "height width channels"], *, k: int) -> Int[Array, " k"]:
     """The `k` channels with the largest activation anywhere in the map, strongest first.
 
     >>> import numpy as np
@@ -71,4 +72,7 @@ def strongest_channels(maps: Float[Array, "height width channels"], *, k: int) -
     if jnp.ndim(maps) != 3:
         raise InputError(f"maps: expected (height, width, channels), got shape {jnp.shape(maps)}")
     k = count(k, "k", most=maps.shape[-1])
-    return jnp.argsort(-jnp.asarray(maps).max(axis=(0, 1)), stable=True)[:k]
+    strongest = jnp.asarray(maps).max(axis=(0, 1))
+    if not jnp.issubdtype(strongest.dtype, jnp.floating):
+        strongest = strongest.astype(jnp.float32)
+    return jnp.argsort(-strongest, stable=True)[:k]

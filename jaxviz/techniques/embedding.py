@@ -38,7 +38,7 @@ def principal_components(
     the vectors' own type.
 
     Raises:
-        InputError: not (vectors, dim), or `k` is more than either.
+        InputError: not (vectors, dim), `k` is more than either, or a number is not finite.
 
     >>> points = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]], np.float32)
     >>> found = principal_components(points, k=1)
@@ -55,6 +55,8 @@ def principal_components(
     vectors = np.asanyarray(vectors)
     starts = range(0, number, _ROWS)
     mean = sum(np.sum(vectors[i : i + _ROWS], axis=0, dtype=np.float64) for i in starts) / number
+    if not np.isfinite(mean).all():
+        raise InputError("vectors: expected finite numbers, got others among them")
 
     def centered(start: int) -> np.ndarray:
         return np.asarray(vectors[start : start + _ROWS], np.float64) - mean

@@ -13,7 +13,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from .. import devices
-from .._checks import InputError, choice, count, image_batch, image_type, pair, score_shape
+from .._checks import InputError, choice, count, finite, image_batch, image_type, pair
+from .._contract import score_shape, scores_of
 from .._typing import Apply, Images, Params, Score
 from ..cpu.compilation import compiled, evaluate, inside_a_trace
 from ..incremental import Explanation, WindowedOutputs, explain, windowed_outputs
@@ -74,7 +75,8 @@ def occlusion_map(
         params: any pytree of arrays.
         images: normalized float images (batch, height, width, channel), all finite.
         score: a function of the outputs, such as `jaxviz.log_probability(281)`, that returns one
-            number an image, (batch,), or many, (batch, ...).
+            number an image, (batch,), or many, (batch, ...). It sees the images one or some at a
+            time; for a class for each image, give `logit` and the like one for each.
         window: size of the hidden part in pixels, one number or (rows, cols).
         stride: step between windows in pixels, one number or (rows, cols). The last window is
             shifted to touch the edge, so that every pixel is covered when stride <= window.
@@ -89,7 +91,8 @@ def occlusion_map(
 
     Raises:
         InputError: the window is larger than the image, the stride larger than the window, the
-            fill or the score has the wrong shape, or the heatmap would be too large.
+            fill or the score has the wrong shape, images or fill hold what is not finite, or the
+            heatmap would be too large.
 
     >>> mean = lambda params, images: {"mean": images.mean(axis=(1, 2))}
     >>> images = np.ones((1, 4, 4, 1), np.float32)
@@ -100,13 +103,16 @@ def occlusion_map(
     >>> float(result.heatmap[0, 0, 0])
     0.25
     """
-    image_batch(images)
+    finite(image_batch(images), "images")
     choice(method, "method", METHODS)
     if chunk_size is not None:
         count(chunk_size, "chunk_size")
     shape = images.shape[1:]
     window, rows, cols = _places(shape, window, stride)
     filling = _filling(fill, shape, images.dtype)
+    every = getattr(score, "for_every_image", None)
+    if every is not None:
+        score = every(images.shape[0])
     numbers = math.prod(score_shape(score, apply, params, images))
     if heatmap and numbers * shape[0] * shape[1] > _MAX_HEATMAP:
         raise InputError(
@@ -122,6 +128,9 @@ def occlusion_map(
         chunk_size=chunk_size,
     )  # fmt: skip
     scores = scores.reshape(images.shape[0], len(rows), len(cols), *scores.shape[2:])
+    if every is not None:  # each image keeps its own class of all
+        own = np.arange(images.shape[0])
+        baseline, scores = baseline[own, own], scores[own, :, :, own]
     covers = [_covers(starts, window[i], shape[i]) for i, starts in enumerate((rows, cols))]
     coverage = covers[0].sum(0)[:, None] * covers[1].sum(0)[None]
     averaged = _spread(baseline, scores, *covers) if heatmap else None
@@ -143,7 +152,7 @@ def _incremental(
 
     def of_one(image: Any) -> WindowedOutputs:
         return windowed_outputs(
-            lambda batch: score(apply(params, batch)), image, fill, tops, lefts,
+            lambda batch: scores_of(score, apply, params, batch), image, fill, tops, lefts,
             window=window, chunk_size=chunk_size,
         )  # fmt: skip
 
@@ -182,7 +191,7 @@ def explain_occlusion(
     dtype = image_type(params)
     score_shape(score, apply, params, jax.ShapeDtypeStruct((1, *shape), dtype))
     return explain(
-        lambda x: score(apply(params, x)), shape, tops, lefts, window=window, dtype=dtype
+        lambda x: scores_of(score, apply, params, x), shape, tops, lefts, window=window, dtype=dtype
     )
 
 
@@ -205,7 +214,7 @@ def _filling(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         raise InputError(f"{expected}, got {fill!r}") from None
     if filling.shape not in ((), shape[2:], shape):
         raise InputError(f"{expected}, got shape {filling.shape}")
-    return filling
+    return finite(filling, "fill")
 
 
 def _full(
@@ -227,7 +236,7 @@ def _full(
     chunks = -(-len(which) // chunk_size)
     order = np.arange(chunks * chunk_size).reshape(chunks, chunk_size) % len(which)
 
-    def scores_of(params: Params, images: Any, fill: Any, chosen: Any) -> tuple[Any, Any]:
+    def measured(params: Params, images: Any, fill: Any, chosen: Any) -> tuple[Any, Any]:
         def occluded(index: Any, place: Any) -> Any:
             row = jnp.arange(height, dtype=jnp.int32)[:, None, None]
             col = jnp.arange(width, dtype=jnp.int32)[None, :, None]
@@ -237,11 +246,11 @@ def _full(
             return jnp.where(inside, fill, images[index])
 
         def of_chunk(chunk: Any) -> Any:
-            return score(apply(params, jax.vmap(occluded)(*chunk)))
+            return scores_of(score, apply, params, jax.vmap(occluded)(*chunk))
 
-        return score(apply(params, images)), jax.lax.map(of_chunk, chosen)
+        return scores_of(score, apply, params, images), jax.lax.map(of_chunk, chosen)
 
-    baseline, scores = evaluate(scores_of, params, images, fill, (which[order], places[order]))
+    baseline, scores = evaluate(measured, params, images, fill, (which[order], places[order]))
     scores = scores.reshape(-1, *scores.shape[2:])[: len(which)]
     return baseline, scores.reshape(batch, len(grid), *scores.shape[1:])
 

@@ -9,6 +9,7 @@ commutative and ties go to the smaller image index, row, then column, so the ans
 on the batches nor on their order.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,14 +27,21 @@ class TopPatches(NamedTuple):
     """The strongest activations of each channel, strongest first; all arrays (channels, k).
 
     `values` are the activations; `images` the indices of the images in the order they came;
-    `rows` and `cols` the places in the layer's map (0 for a layer without space). Where there were
-    fewer than k, `images` is -1 and `values` -inf (inf where the smallest were asked for).
+    `rows` and `cols` the places in the layer's map, 0 for a layer without space. Where the layer
+    has one or three axes of places, `rows` counts them in order and `cols` is 0. Where there were
+    fewer than k, `images` is -1 and `values` -inf (inf where the smallest were asked for). NaN is
+    never among the strongest.
     """
 
     values: Any
     images: Any
     rows: Any
     cols: Any
+
+
+def num_channels(shape: Sequence[int]) -> int:
+    """How many channels a layer of this shape, (batch, ...), has: one for each image is one."""
+    return shape[-1] if len(shape) > 1 else 1
 
 
 def empty_state(channels: int, k: int, dtype: Any = jnp.float32) -> TopPatches:
@@ -59,8 +67,11 @@ def update(
     `indices` (batch,) int32 number its images, `NO_IMAGE` where none is.
     """
     kept = activations.astype(state.values.dtype)
+    kept = kept[:, None] if kept.ndim == 1 else kept
+    kept = kept if largest else -kept
+    kept = jnp.where(jnp.isnan(kept), -jnp.inf, kept)
     k = None if unique_images else state.values.shape[1]
-    return merge(state, _best(kept if largest else -kept, indices, k=k))
+    return merge(state, _best(kept, indices, k=k))
 
 
 def _best(activations: Any, indices: Any, *, k: int | None) -> TopPatches:

@@ -94,7 +94,7 @@ def nearest_neighbors(
         return Neighbors(*traced_search(queries, database, k=k, metric=metric, own=own))
     given = (np.asanyarray(vectors) for vectors in (queries, database))
     # Concrete vectors are searched at once, also in a function that is traced.
-    with devices.without_mesh(), jax.ensure_compile_time_eval():
+    with devices.own_context(), jax.ensure_compile_time_eval():
         return Neighbors(*search(*given, k=k, metric=metric, own=own))
 
 

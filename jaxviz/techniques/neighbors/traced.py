@@ -8,6 +8,7 @@ import numpy as np
 
 _SPARE = 16  # candidates more than asked for, whose estimates may be in the wrong order
 _TOGETHER = 8  # queries whose candidates are measured at a time
+_FARTHEST = np.finfo(np.float32).max  # as an estimate: the scaled numbers are at most 1
 _LARGEST_EXPONENT = 100  # of a scale that float32 can undo
 
 
@@ -22,7 +23,7 @@ def traced_search(
     used = (_units(queries), _units(database)) if cosine else (queries, database)
     levels = _estimates(*map(jax.lax.stop_gradient, used))
     if own is not None:
-        levels = levels.at[jnp.arange(len(queries)), own].set(jnp.inf)
+        levels = levels.at[jnp.arange(len(queries)), own].set(_FARTHEST)
     _, candidates = jax.lax.top_k(-levels, min(k + _SPARE, len(database)))
 
     def measure(pair: tuple[Any, Any, Any]) -> tuple[Any, Any]:
@@ -35,7 +36,7 @@ def traced_search(
         else:
             equal = squared == 0
             distances = jnp.where(equal, 0, jnp.sqrt(jnp.where(equal, 1, squared))) * scale
-        order = jnp.lexsort((rows, jnp.where(rows == this, jnp.inf, distances)))[:k]
+        order = jnp.lexsort((rows, distances, rows == this))[:k]
         return distances[order], rows[order]
 
     these = jnp.full(len(queries), -1) if own is None else jnp.asarray(own)
