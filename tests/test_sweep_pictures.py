@@ -1,5 +1,7 @@
 """Picture sets: unreadable files are listed, a packed set gives the folder's bits."""
 
+import dataclasses
+import shutil
 import struct
 import zlib
 
@@ -149,12 +151,46 @@ def test_packing_killed_at_random_moments_leaves_whole_shards(mixed, tmp_path, k
     assert_same_folder(tmp_path / "packed", tmp_path / "whole")
 
 
-def test_a_packed_set_for_another_size_is_refused(mixed, tmp_path):
-    import dataclasses
-
+def test_a_packed_set_serves_networks_that_crop_no_more(mixed, tmp_path):
     packed(mixed, tmp_path / "packed")
-    with pytest.raises(InputError, match="crop 10, the network takes 8"):
-        sweep.open_packed(tmp_path / "packed", dataclasses.replace(SMALL, crop=8))
+    for crop in range(1, SMALL.crop + 1):
+        smaller = dataclasses.replace(SMALL, crop=crop)
+        pictures = sweep.open_packed(tmp_path / "packed", smaller)
+        folder = sweep.folder_pictures(mixed, smaller)
+        found, expected = (np.zeros((len(folder.paths), crop, crop, 3), np.uint8) for _ in (1, 2))
+        assert pictures.read(0, found) == folder.read(0, expected)
+        np.testing.assert_array_equal(found, expected)
+        for index in set(range(len(folder.paths))) - set(pictures.skipped):
+            assert pictures.picture(index).placement == folder.picture(index).placement
+
+
+@pytest.mark.parametrize("change", [{"crop": 11}, {"resize": 13}])
+def test_a_packed_set_for_another_size_is_refused(mixed, tmp_path, change):
+    packed(mixed, tmp_path / "packed")
+    with pytest.raises(InputError, match="resize 12 and crop 10, the network takes 1"):
+        sweep.open_packed(tmp_path / "packed", dataclasses.replace(SMALL, **change))
+
+
+def test_small_pictures_are_packed_whole(tmp_path):
+    large = dataclasses.replace(SMALL, resize=256, crop=224)
+    sizes = [(8, 8), (30, 2), (224, 224), (223, 225), (224, 225), (400, 300)]
+    for number, (height, width) in enumerate(sizes):
+        pixels = np.random.default_rng(number).integers(0, 255, (height, width, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    pictures = sweep.folder_pictures(tmp_path, large)
+    found = sweep.pack(pictures, folder=tmp_path / "out", preprocessing=large)
+    for index in range(len(sizes)):
+        np.testing.assert_array_equal(found.picture(index).pixels, pictures.picture(index).pixels)
+    kept = sum(min(height * width, 224**2) * 3 for height, width in sizes)
+    assert (tmp_path / "out" / "shard-00000.rgb").stat().st_size == kept
+
+
+def test_a_disk_that_is_too_small_is_refused(mixed, tmp_path, monkeypatch):
+    free = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: free._replace(free=1000))
+    with pytest.raises(InputError, match=r"28 pictures take \d,\d+ bytes, and the disk has 1,000"):
+        packed(mixed, tmp_path / "packed")
+    assert not list((tmp_path / "packed").glob("shard-*"))
 
 
 def test_another_set_is_not_packed_into_the_same_folder(mixed, tmp_path):
@@ -166,8 +202,8 @@ def test_another_set_is_not_packed_into_the_same_folder(mixed, tmp_path):
 
 def test_a_damaged_shard_is_named(mixed, tmp_path):
     pictures = packed(mixed, tmp_path / "packed")
-    (tmp_path / "packed" / "shard-00001.npy").write_bytes(b"")
-    with pytest.raises(InputError, match=r"shard-00001\.npy: missing or damaged"):
+    (tmp_path / "packed" / "shard-00001.rgb").write_bytes(b"")
+    with pytest.raises(InputError, match=r"shard-00001\.rgb: missing or damaged"):
         top(pictures)
 
 

@@ -8,7 +8,6 @@ import typer
 
 from .loading import load_network, report_skipped
 from .options import (
-    USUAL,
     Cluster,
     Coordinator,
     Dpi,
@@ -182,23 +181,35 @@ def features(
 def pack(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures.", show_default=False)],
     network: Annotated[
-        str, typer.Option("--network", help="The network whose preprocessing to apply.")
-    ] = USUAL,
+        list[str] | None,
+        typer.Option(
+            "--network",
+            help="A network that shall take the pictures; may be repeated.",
+            show_default="alexnet and squeezenet",
+        ),
+    ] = None,
     output: OutputFolder = Path("packed"),
     restart: Restart = False,
 ) -> None:
     """Decode a folder's pictures once, so that later commands need not.
 
-    OUTPUT holds the pictures as NETWORK takes them, 150 kB each; every command that takes a folder
-    of pictures accepts it. If the command is interrupted, run it again to continue.
+    OUTPUT holds of each picture what the networks take, 155 kB, or the whole picture where that is
+    less; every command that takes a folder of pictures accepts it. If the command is interrupted,
+    run it again to continue.
     """
-    from .. import sweep
-    from ..networks.loading import load
+    from rich.filesize import decimal
 
-    preprocessing = load(network).preprocessing
+    from .. import sweep
+    from ..networks.catalog import shared_preprocessing
+    from ..pictures.packing import free_bytes, most_bytes
+
+    preprocessing = shared_preprocessing(network or ("alexnet", "squeezenet"))
     if restart:
         sweep.restart(output)
     pictures = sweep.folder_pictures(folder, preprocessing)
+    most = decimal(most_bytes(len(pictures.paths), preprocessing))
+    print(f"packing {len(pictures.paths):,} pictures, at most {most}")
+    print(f"free there: {decimal(free_bytes(output))}")
     with counter("packing") as progress:
         packed = sweep.pack(pictures, folder=output, preprocessing=preprocessing, progress=progress)
     report_skipped(list(packed.skipped.values()), [folder])

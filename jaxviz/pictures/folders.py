@@ -99,17 +99,24 @@ class FittedPicture(NamedTuple):
 
 
 def read_picture(path: Path, preprocessing: Preprocessing) -> FittedPicture | Skipped:
-    """Read and fit one picture; an unreadable one comes back as the reason why.
+    """Read and fit one picture; an unreadable one comes back as the reason why."""
+    pixels = read_pixels(path)
+    if isinstance(pixels, Skipped):
+        return pixels
+    return FittedPicture(preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2]))
+
+
+def read_pixels(path: Path) -> Pixels | Skipped:
+    """Read one picture, whole; an unreadable one comes back as the reason why.
 
     So does a figure of ours: the folder was where results went before.
     """
     if path.suffix.lower() == ".png" and is_ours(path):
         return Skipped(str(path), "was made by jaxviz")
     try:
-        pixels = decode(path)
+        return decode(path)
     except InputError as error:
         return Skipped(str(path), str(error).removeprefix(f"{path}: "))
-    return FittedPicture(preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2]))
 
 
 def unreadable(skipped: Sequence[Skipped]) -> InputError:

@@ -1,123 +1,41 @@
 """Packed sets: pictures decoded once, so that later sweeps are not bound by decoding.
 
-A packed folder holds shards, uint8 arrays (pictures, height, width, 3) in npy files, each with its
-index in JSON: every picture's path and placement, or why it was skipped. Pictures keep their
-numbers, a skipped one is a hole of zeros, so that a sweep over the packed set gives the same bits
-as one over the folder. The manifest, written last, says that the set is complete.
+A packed folder holds shards, the pixels of pictures one after the other, each with its index in
+JSON: every picture's path and size, how it is stored, or why it was skipped. A picture is stored as
+its crop for the network, or whole where that takes less. Pictures keep their numbers, a skipped one
+is read as zeros, so that a sweep over the packed set gives the same bits as one over the folder.
+The manifest, written last, says that the set is complete.
 """
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._checks import InputError
-from .._prefetch import prefetch
-from .._typing import Progress
-from ..files import (
-    MANIFEST,
-    array_header,
-    claim_folder,
-    json_bytes,
-    map_array,
-    only_run,
-    read_manifest,
-    remove_remains,
-    write_manifest,
-    write_whole,
-)
-from .folders import FittedPicture, Skipped, read_picture, unreadable
-from .preprocessing import Placement, Preprocessing
-from .sets import FolderPictures, PictureSet, folder_pictures
+from .._typing import Fitted
+from ..files import MANIFEST, json_bytes, read_manifest
+from .folders import FittedPicture, Skipped
+from .preprocessing import Preprocessing
+from .sets import PictureSet, folder_pictures
 
 KIND = "packed pictures"
-_SHARD = 4096  # pictures
+FORMAT = 2  # of the shards and their indices
 
 
-def pack(
-    pictures: FolderPictures,
-    *,
-    folder: str | os.PathLike[str],
-    preprocessing: Preprocessing,
-    shard_size: int = _SHARD,
-    progress: Progress | None = None,
-) -> "PackedPictures":
-    """Decode and fit every picture once and write them to `folder`.
-
-    Shards appear whole or not at all, and the manifest after all of them; packing that was
-    interrupted goes on with the first missing shard.
-
-    Raises:
-        InputError: nothing readable, or a folder that holds another set or that another run is
-            using.
-
-    """
-    folder = claim_folder(folder)
-    wanted = {
-        "kind": KIND,
-        "number": len(pictures.paths),
-        "resize": preprocessing.resize,
-        "crop": preprocessing.crop,
-        "shard_size": shard_size,
-        "pictures": pictures.identity(),
-    }
-    with only_run(folder):
-        found = read_manifest(folder)
-        if found and {name: found.get(name) for name in wanted} != wanted:
-            raise InputError(f"{folder}: holds something else; name another folder or restart")
-        if not found.get("complete"):
-            _write_shards(pictures.paths, folder, wanted, preprocessing, progress)
-    return open_packed(folder, preprocessing)
+def shard_path(folder: Path, number: int) -> Path:
+    """Where the pixels of a shard are."""
+    return folder / f"shard-{number:05d}.rgb"
 
 
-def _write_shards(
-    paths: Sequence[Path], folder: Path, wanted: dict[str, Any], preprocessing: Preprocessing,
-    progress: Progress | None,
-) -> None:  # fmt: skip
-    """Write the shards that are missing, then the manifest."""
-    write_manifest(folder, {**wanted, "complete": False})
-    remove_remains(folder, MANIFEST, "shard-*")
-    size = wanted["shard_size"]
-    for number, start in enumerate(range(0, len(paths), size)):
-        if not _index(folder, number).is_file():
-            _write_shard(paths[start : start + size], folder, number, preprocessing)
-        if progress:
-            progress(min(start + size, len(paths)), len(paths))
-    packed = PackedPictures(folder, wanted)
-    if len(packed.skipped) == len(packed.paths):
-        raise unreadable(list(packed.skipped.values()))
-    skipped = [one._asdict() for one in packed.skipped.values()]
-    write_manifest(folder, {**wanted, "complete": True, "skipped": skipped})
-
-
-def _shard(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:05d}.npy"
-
-
-def _index(folder: Path, number: int) -> Path:
+def index_path(folder: Path, number: int) -> Path:
+    """Where the index of a shard is."""
     return folder / f"shard-{number:05d}.json"
-
-
-def _write_shard(paths: Any, folder: Path, number: int, preprocessing: Preprocessing) -> None:
-    entries: list[dict[str, Any]] = []
-    shape = preprocessing.input_shape
-
-    def pieces() -> Iterator[bytes]:
-        yield array_header((len(paths), *shape), np.uint8)
-        for path, one in prefetch(lambda path: (path, read_picture(path, preprocessing)), paths):
-            if isinstance(one, Skipped):
-                entries.append({"path": str(path), "skipped": one.reason})
-                yield np.zeros(shape, np.uint8).tobytes()
-            else:
-                entries.append({"path": str(path), "placement": one.placement})
-                yield one.pixels.tobytes()
-
-    write_whole(_shard(folder, number), pieces())
-    write_whole(_index(folder, number), json_bytes(entries))
 
 
 def is_packed(folder: Path) -> bool:
@@ -126,19 +44,24 @@ def is_packed(folder: Path) -> bool:
 
 
 def open_packed(folder: Path, preprocessing: Preprocessing) -> "PackedPictures":
-    """Open a complete packed set for a network; refuse one of another size."""
+    """Open a complete packed set for a network that resizes alike and crops no more.
+
+    Raises `InputError` for any other set or network.
+    """
     manifest = read_manifest(folder)
     if manifest.get("kind") != KIND:
         raise InputError(f"{folder}: is no packed set")
+    if manifest.get("format") != FORMAT:
+        raise InputError(f"{folder}: was packed by another version of jaxviz; pack again")
     if not manifest.get("complete"):
         raise InputError(f"{folder}: packing was not finished; run the same `pack` again")
-    for name in ("resize", "crop"):
-        if manifest[name] != getattr(preprocessing, name):
-            raise InputError(
-                f"{folder}: packed with {name} {manifest[name]}, the network takes "
-                f"{getattr(preprocessing, name)}; pack the pictures for this network"
-            )
-    return PackedPictures(folder, manifest)
+    packed, wanted = manifest["resize"], preprocessing.resize
+    if packed != wanted or manifest["crop"] < preprocessing.crop:
+        raise InputError(
+            f"{folder}: packed with resize {packed} and crop {manifest['crop']}, the network takes "
+            f"{wanted} and {preprocessing.crop}; pack the pictures for this network"
+        )
+    return PackedPictures(folder, manifest, preprocessing)
 
 
 def open_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) -> PictureSet:
@@ -153,62 +76,94 @@ class PackedPictures:
 
     read_size = 32
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, manifest: dict[str, Any], preprocessing: Preprocessing
+    ) -> None:
         self._folder = folder
         self._manifest = manifest
+        self._preprocessing = preprocessing
         self._written = self._manifest_time()
         self._size = int(manifest["shard_size"])
-        self.image_shape = (int(manifest["crop"]), int(manifest["crop"]), 3)
+        self.image_shape = preprocessing.input_shape
         self.paths: list[Path] = []
         self.skipped: dict[int, Skipped] = {}
+        sizes, stored = [], []
         for entry in self._entries():
             if "skipped" in entry:
                 self.skipped[len(self.paths)] = Skipped(entry["path"], entry["skipped"])
             self.paths.append(Path(entry["path"]))
+            sizes.append(entry.get("size", (0, 0)))
+            stored.append(entry.get("stored", (0, 0)))
         if len(self.paths) != manifest["number"]:
             raise InputError(
                 f"{folder}: holds {len(self.paths)} of {manifest['number']} pictures; pack again"
             )
+        self._sizes = np.array(sizes, np.int64).reshape(-1, 2)
+        self._stored = np.array(stored, np.int64).reshape(-1, 2)
+        self._starts = self._places()
+
+    def _places(self) -> np.ndarray:
+        """Where in its shard each picture's bytes begin."""
+        lengths = self._stored.prod(axis=1) * 3
+        starts = np.cumsum(lengths) - lengths
+        shards = np.arange(len(lengths)) // self._size
+        return starts - starts[shards * self._size]
 
     def _manifest_time(self) -> int:
         return (self._folder / MANIFEST).stat().st_mtime_ns
 
-    def _shard_rows(self, number: int, rows: slice) -> np.ndarray:
-        """Rows of a shard; mapped anew each time, so that what was read can leave memory again."""
-        found = map_array(_shard(self._folder, number))[rows]
-        if self._manifest_time() != self._written:
-            raise InputError(f"{self._folder}: was packed anew meanwhile; run the command again")
-        return found
-
     def _entries(self) -> Iterator[dict[str, Any]]:
         for shard in range(-(-int(self._manifest["number"]) // self._size)):
-            yield from self._shard_entries(shard)
+            path = index_path(self._folder, shard)
+            try:
+                yield from json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path}: missing or damaged ({error})") from None
 
-    def _shard_entries(self, shard: int) -> list[dict[str, Any]]:
-        path = _index(self._folder, shard)
+    def _shard(self, number: int) -> np.ndarray:
+        """The bytes of a shard; mapped anew each time, so that what was read can leave memory."""
+        path = shard_path(self._folder, number)
+        last = min((number + 1) * self._size, len(self.paths)) - 1
+        expected = int(self._starts[last]) + 3 * math.prod(self._stored[last].tolist())
         try:
-            return list(json.loads(path.read_text(encoding="utf-8")))
+            found: Any = np.memmap(path, np.uint8, "r") if expected else np.zeros(0, np.uint8)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: missing or damaged ({error})") from None
+        if len(found) != expected:
+            raise InputError(f"{path}: missing or damaged ({len(found)} bytes of {expected})")
+        return found
+
+    def _fitted(self, shard: np.ndarray, index: int) -> Fitted:
+        """One picture, of the bytes of its shard, as the network takes it."""
+        (height, width), (rows, cols) = self._sizes[index].tolist(), self._stored[index].tolist()
+        start = int(self._starts[index])
+        pixels = shard[start : start + 3 * rows * cols].reshape(rows, cols, 3)
+        if (rows, cols) == (height, width):
+            return self._preprocessing.fit(pixels)
+        return self._preprocessing.fit_crop(pixels, height, width)
 
     def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
         """Copy from the shards."""
-        stop = start + len(out)
-        while start < stop:
-            shard, row = divmod(start, self._size)
-            piece = self._shard_rows(shard, slice(row, row + stop - start))
-            out[len(out) - (stop - start) :][: len(piece)] = piece
-            start += len(piece)
-        return {i: self.skipped[i] for i in range(stop - len(out), stop) if i in self.skipped}
+        indices = range(start, start + len(out))
+        for number in range(start // self._size, (indices[-1]) // self._size + 1):
+            shard = self._shard(number)
+            for index in range(
+                max(start, number * self._size),
+                min(start + len(out), (number + 1) * self._size),
+            ):
+                out[index - start] = 0 if index in self.skipped else self._fitted(shard, index)
+        if self._manifest_time() != self._written:
+            raise InputError(f"{self._folder}: was packed anew meanwhile; run the command again")
+        return {index: self.skipped[index] for index in indices if index in self.skipped}
 
     def picture(self, index: int) -> FittedPicture:
         """Read one picture."""
-        shard, row = divmod(index, self._size)
-        placement = Placement(*self._shard_entries(shard)[row]["placement"])
-        (pixels,) = self._shard_rows(shard, slice(row, row + 1))
-        return FittedPicture(np.array(pixels), placement)
+        out = np.empty((1, *self.image_shape), np.uint8)
+        self.read(index, out)
+        return FittedPicture(out[0], self._preprocessing.placement(*self._sizes[index].tolist()))
 
     def identity(self) -> str:
-        """Hash what was packed, and how."""
-        wanted = {name: self._manifest[name] for name in ("number", "resize", "crop", "pictures")}
+        """Hash what was packed, and what is taken of it."""
+        wanted = {name: self._manifest[name] for name in ("number", "resize", "pictures")}
+        wanted["crop"] = self._preprocessing.crop
         return hashlib.sha256(json_bytes(wanted)).hexdigest()

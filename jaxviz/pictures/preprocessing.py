@@ -67,20 +67,39 @@ class Preprocessing:
 
     def placement(self, height: int, width: int) -> Placement:
         """Say where the network's input lies in a picture of this height and width."""
-        short = min(height, width)
-        new_height, new_width = (int(self.resize * side / short) for side in (height, width))
-        top, left = (round((side - self.crop) / 2) for side in (new_height, new_width))
+        new_height, new_width = self._resized(height, width)
+        top, left = self._corner(height, width)
         rows, cols = height / new_height, width / new_width
         return Placement(top * rows, left * cols, rows, cols, height, width)
 
     def fit(self, pixels: Pixels) -> Fitted:
         """Resize and crop an RGB picture to uint8 (crop, crop, 3)."""
-        height, width = pixels.shape[:2]
-        short = min(height, width)
-        size = int(self.resize * width / short), int(self.resize * height / short)
-        resized = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
-        left, top = (round((side - self.crop) / 2) for side in size)
+        height, width = self._resized(*pixels.shape[:2])
+        resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+        top, left = self._corner(*pixels.shape[:2])
         return np.asarray(resized.crop((left, top, left + self.crop, top + self.crop)))
+
+    def fit_crop(self, larger: Pixels, height: int, width: int) -> Fitted:
+        """The same from the input of a network that resizes alike and crops no smaller.
+
+        `height` and `width` are those of the picture.
+        """
+        if len(larger) == self.crop:
+            return larger
+        outer = dataclasses.replace(self, crop=len(larger))._corner(height, width)
+        top, left = (
+            mine - theirs for mine, theirs in zip(self._corner(height, width), outer, strict=True)
+        )
+        return larger[top : top + self.crop, left : left + self.crop]
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        short = min(height, width)
+        return int(self.resize * height / short), int(self.resize * width / short)
+
+    def _corner(self, height: int, width: int) -> tuple[int, int]:
+        """Where the crop begins in the resized picture, (top, left)."""
+        rows, cols = self._resized(height, width)
+        return round((rows - self.crop) / 2), round((cols - self.crop) / 2)
 
 
 def preprocess(sources: Iterable[Source], preprocessing: Preprocessing) -> np.ndarray:

@@ -8,7 +8,7 @@ from ..pictures.packed import PackedPictures as PackedPictures
 from ..pictures.packed import is_packed as is_packed
 from ..pictures.packed import open_packed as open_packed
 from ..pictures.packed import open_pictures as open_pictures
-from ..pictures.packed import pack as pack
+from ..pictures.packing import pack as pack
 from ..pictures.sets import ArrayPictures as ArrayPictures
 from ..pictures.sets import FolderPictures as FolderPictures
 from ..pictures.sets import PictureSet as PictureSet
