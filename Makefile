@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: tour test test-slow test-x64 test-modes check bench bench-gpu clean
+.PHONY: tour test test-slow test-x64 test-oracles test-modes check bench bench-gpu clean
 
 tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
@@ -15,6 +15,10 @@ test-slow: $(VENV)/installed-test
 
 test-x64: $(VENV)/installed-test
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# Against programs that no one here wrote, which make test does without.
+test-oracles: $(VENV)/installed-test $(VENV)/installed-oracles
+	JAXVIZ_ORACLES=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m oracle
 
 # The other modes of JAX, and Python without assertions; without compilation only what is quick.
 test-modes: $(VENV)/installed-test

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import importlib.util
 import os
 import sys
@@ -35,6 +36,16 @@ def script_at(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def oracle(name):
+    """Import a program that tests compare with; without it they skip, unless oracles are asked for.
+
+    `make test-oracles` installs all of them and lets no test skip.
+    """
+    if "JAXVIZ_ORACLES" in os.environ:
+        return importlib.import_module(name)
+    return pytest.importorskip(name)
 
 
 def refusal(function, *arguments, **options):

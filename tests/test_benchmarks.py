@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import script_at
+from conftest import oracle, script_at
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 GLUE = ("conftest.py", "turns.py", "summary.py", "pytest.ini")
@@ -36,7 +36,7 @@ def bench_fake(compare):
 @pytest.fixture
 def fake(tmp_path):
     """Run pytest on a benchmark whose seconds are known; what it printed."""
-    pytest.importorskip("pytest_benchmark")
+    oracle("pytest_benchmark")
     for name in GLUE:
         shutil.copy(BENCHMARKS / name, tmp_path)
     (tmp_path / "bench_fake.py").write_text(FAKE)
@@ -51,6 +51,7 @@ def fake(tmp_path):
     return run
 
 
+@pytest.mark.oracle
 def test_pytest_benchmark_records_our_seconds(fake, tmp_path):
     printed = fake("--results", "results", "--benchmark-json=run.json", "--benchmark-save=first")
     turns = re.findall(r"turn of (\w+)", printed)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+from conftest import oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweeping import environment
@@ -154,10 +155,11 @@ def test_equal_distances_go_to_the_smaller_index(cpu, metric):
         assert found.indices[row].tolist() == [*range(row, 200, 4), *others[:10]]
 
 
+@pytest.mark.oracle
 @given(st.integers(0, 2**16), st.integers(1, 40), METRICS)
 def test_faiss_finds_the_same(seed, k, metric):
     """Also where each row is nearer than those before, of any length, and k exceeds a piece."""
-    faiss = pytest.importorskip("faiss")
+    faiss = oracle("faiss")
     rng = np.random.default_rng(seed)
     database = rng.normal(size=(200, 12)).astype(np.float32)
     database *= np.geomspace(100, 0.01, 200, dtype=np.float32)[:, None]

@@ -5,7 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, oracle
 from tolerances import assert_close, distance, tolerance
 
 import jaxviz
@@ -48,10 +48,11 @@ def test_every_layer_agrees_with_the_stored_values_of_torch(name, request):
             assert abs(value.mean(dtype=np.float64) - mean) <= 1e-4 * typical, layer
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("picture", PHOTOGRAPHS)
 @pytest.mark.parametrize("name", ["alexnet_complete", "squeezenet"])
 def test_every_layer_agrees_with_torch_itself(name, picture, photographs, request):
-    pytest.importorskip("torch")
+    oracle("torch")
     from oracles import torch_networks
 
     network = network_named(name, request)
@@ -65,9 +66,10 @@ def test_every_layer_agrees_with_torch_itself(name, picture, photographs, reques
         assert distance(ours[layer], torch_networks.as_ours(value)) <= tolerance().rtol, layer
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("name", ["alexnet", "squeezenet"])
 def test_preprocessing_equals_an_independent_one(name, photographs, request):
-    pytest.importorskip("torch")
+    oracle("torch")
     from oracles import torch_networks
 
     network = request.getfixturevalue(name)

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import oracle
 from picture_files import png_of, tiff
 from PIL import Image
 
@@ -177,3 +178,63 @@ def test_a_pillow_image_keeps_the_depth_of_its_file(tmp_path):
     file.write_bytes(tiff(stored, 12, BLACK))
     with Image.open(file) as image:
         assert np.abs(decode(image)[..., 0] - LIGHT[..., 0] * 255).max() <= 1
+
+
+COMPRESSIONS = (None, "lzw", "deflate", "zstd", "packbits", "lzma", "jpeg", "webp", "lerc")
+MEANINGS = {"minisblack": BLACK, "miniswhite": WHITE, "rgb": RGB, "separated": CMYK}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("meaning", MEANINGS)
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_compressed_tiffs_agree_with_tifffile(compression, meaning, tmp_path):
+    tifffile = oracle("tifffile")
+    file, read = tmp_path / "one.tif", 0
+    for predictor, dtype, planes, order, tile, alpha in itertools.product(
+        (None, True), ("u1", "u2", "u4", "f2", "f4"), ("contig", "separate"), "<>",
+        (None, (16, 16)), (False, True),
+    ):  # fmt: skip
+        samples = SAMPLES[MEANINGS[meaning]] + alpha
+        top = 1 if dtype[0] == "f" else 256.0 ** int(dtype[1]) - 1
+        values = (LIGHT[..., :samples] * top).astype(dtype)
+        values = np.moveaxis(values, -1, 0) if planes == "separate" else values
+        values = values if samples > 1 else values.squeeze()
+        try:
+            tifffile.imwrite(
+                file, values, photometric=meaning, planarconfig=planes if samples > 1 else None,
+                compression=compression, predictor=predictor, byteorder=order, tile=tile,
+                extrasamples=["unassalpha"] if alpha else None,
+            )  # fmt: skip
+            theirs = tifffile.imread(file)
+        except Exception:  # no such TIFF, to tifffile
+            continue
+        theirs = np.moveaxis(theirs, 0, -1) if planes == "separate" and samples > 1 else theirs
+        stored = theirs.reshape(HEIGHT, WIDTH, samples).astype(float) / top
+        came = found(file.read_bytes(), tmp_path, ".tif")
+        if came is not None:
+            wanted = np.rint(right(stored, MEANINGS[meaning], (ALPHA,) if alpha else ()))
+            allowed = 2 if dtype == "u2" and alpha else 1
+            assert np.abs(came - wanted).max() <= allowed, (dtype, planes, order, tile, alpha)
+            read += 1
+    assert read or compression in ("zstd", "lerc", "webp", "jpeg")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("ending", [".png", ".ppm", ".pgm", ".jp2", ".webp", ".bmp", ".tif"])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_pictures_that_opencv_writes_are_read_as_it_reads_them(ending, dtype, tmp_path):
+    cv2 = oracle("cv2")
+    if dtype == "u2" and ending in (".bmp", ".webp"):
+        return
+    top = 256.0 ** int(dtype[1]) - 1
+    for channels in (1,) if ending == ".pgm" else (3,) if ending == ".ppm" else (1, 3):
+        values = (LIGHT[..., :channels] * top).astype(dtype).repeat(4, axis=0).repeat(4, axis=1)
+        lossless = [cv2.IMWRITE_WEBP_QUALITY, 101] if ending == ".webp" else []
+        file = tmp_path / f"one{ending}"
+        assert cv2.imwrite(str(file), values, lossless)
+        theirs = cv2.imread(str(file), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)[..., ::-1]
+        came = found(file.read_bytes(), tmp_path, ending)
+        if came is None:
+            assert (ending, dtype, channels) == (".jp2", "u2", 3)
+            continue
+        assert np.abs(came - np.rint(theirs / top * 255)).max() <= 1

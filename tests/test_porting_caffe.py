@@ -3,6 +3,7 @@
 import caffe_files as files
 import numpy as np
 import pytest
+from conftest import oracle
 from oracles import complete_caffe
 from tolerances import distance, tolerance
 
@@ -187,6 +188,7 @@ def outputs_of_opencv(cv2, data, pool_first, blob):
     return dict(zip(names, net.forward(names), strict=True))
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(
     "pool_first, v1, side, raw",
     [(0, 1, 227, None), (1, 0, 227, None), (0, 0, 224, None), (0, 0, 227, "float16")],
@@ -195,7 +197,7 @@ def test_every_layer_agrees_with_opencv(
     pool_first, v1, side, raw, full_weights, tmp_path, photographs
 ):
     """At 224 pixels the pools round up, to maps of 27 and 13 where others have 26 and 12."""
-    cv2 = pytest.importorskip("cv2")
+    cv2 = oracle("cv2")
     data = files.caffemodel(full_weights, pool_first=pool_first, v1=v1, legacy=v1, raw=raw)
     path = files.write(tmp_path / "net.caffemodel", data)
     output = tmp_path / "ours.safetensors"

@@ -3,6 +3,7 @@
 import caffe_files as files
 import numpy as np
 import pytest
+from conftest import oracle
 from oracles import complete_caffe
 from test_porting_caffe import assert_ours
 from tolerances import distance, tolerance
@@ -117,8 +118,9 @@ def test_numbers_in_another_file_are_refused(number, value, refusal):
     assert "lies in another file" in refusal(files.onnx_model(weights, tensors=tensors))
 
 
+@pytest.mark.oracle
 def test_the_graph_that_comes_with_onnx_is_read(tmp_path):
-    onnx = pytest.importorskip("onnx")
+    onnx = oracle("onnx")
     from pathlib import Path
 
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -147,12 +149,13 @@ def full(tmp_path_factory):
     plain.unlink()
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(
     "opset", [7, 9, 12, *(pytest.param(opset, marks=pytest.mark.slow) for opset in (3, 6, 8))]
 )
 def test_every_layer_agrees_with_onnxruntime(opset, full, tmp_path, photographs):
-    onnx = pytest.importorskip("onnx")
-    runtime = pytest.importorskip("onnxruntime")
+    onnx = oracle("onnx")
+    runtime = oracle("onnxruntime")
     weights, network = full
     images = np.asarray(network.preprocess([photographs / "cat" / "chelsea.png"]))
     blob = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))

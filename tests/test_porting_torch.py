@@ -10,7 +10,7 @@ import foreign_files as files
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, oracle
 from safetensors.numpy import load_file
 from tolerances import distance, tolerance
 
@@ -32,10 +32,11 @@ def test_files_that_torch_wrote_are_read(name, tiny_networks):
     assert found.left_over == left
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("older", [False, True], ids=FORMATS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_what_torch_writes_is_read(dtype, older, tiny_networks, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = oracle("torch")
     theirs = {
         name: torch.tensor(value).to(getattr(torch, dtype))
         for name, value in files.as_torchvision(OURS).items()
@@ -54,10 +55,11 @@ def test_what_torch_writes_is_read(dtype, older, tiny_networks, tmp_path):
         np.testing.assert_array_equal(value, theirs[name].detach().float().numpy())
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("container", FORMATS)
 def test_every_protocol_of_pickle_is_read(protocol, container, tiny_networks, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = oracle("torch")
     theirs = {k: torch.tensor(v) for k, v in files.as_torchvision(OURS).items()}
     torch.save(theirs, tmp_path / "x.pth", pickle_protocol=protocol, **FORMATS[container])
     found = porting.port_torch(tmp_path / "x.pth")
@@ -65,8 +67,9 @@ def test_every_protocol_of_pickle_is_read(protocol, container, tiny_networks, tm
         np.testing.assert_array_equal(found.tensors[name], value)
 
 
+@pytest.mark.oracle
 def test_whole_models_and_scripts_are_refused_and_say_what_to_save(tiny_networks, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = oracle("torch")
     model = torch.nn.Sequential(torch.nn.Linear(2, 3))
     torch.save(model, tmp_path / "model.pth")
     with pytest.raises(jaxviz.InputError, match="Sequential"):
@@ -76,12 +79,13 @@ def test_whole_models_and_scripts_are_refused_and_say_what_to_save(tiny_networks
         porting.port_torch(tmp_path / "tensor.pth")
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("protocol", [2, 4])
 @pytest.mark.parametrize("container", FORMATS)
 def test_what_training_scripts_save_beside_the_weights_is_left_over(
     protocol, container, tiny_networks, tmp_path
 ):
-    torch = pytest.importorskip("torch")
+    torch = oracle("torch")
     content = {
         "epoch": 3, "best": np.float64(0.75), "step": np.int64(7), "size": torch.Size([2, 3]),
         "args": argparse.Namespace(lr=0.1, name="a run", sizes=[1, 2]),
@@ -169,9 +173,10 @@ KEPT = {  # the module after which torch has our layer's activations
 }  # fmt: skip
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("container", FORMATS)
 def test_a_state_dict_of_torch_computes_what_torch_computes(container, tmp_path, photographs):
-    torch = pytest.importorskip("torch")
+    torch = oracle("torch")
     torch.manual_seed(0)
     model = torch_alexnet(torch)
     shipped = load_file(ROOT / "weights" / "alexnet.safetensors")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import oracle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
@@ -63,6 +64,7 @@ def test_a_scheme_is_exact(m, taps, data):
 margins = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 
+@pytest.mark.oracle
 @given(
     st.sampled_from([3, 5]),
     st.tuples(*[st.integers(1, 3)] * 3),
@@ -72,7 +74,7 @@ margins = st.tuples(st.integers(0, 3), st.integers(0, 3))
 )
 @SETTINGS
 def test_a_convolution_equals_torchs(size, channels, extents, padding, seed):
-    torch = pytest.importorskip("torch")
+    torch = oracle("torch")
     batch, inputs, outputs = channels
     rng = np.random.default_rng(seed)
     images = rng.normal(size=(batch, *extents, inputs)).astype(np.float32)

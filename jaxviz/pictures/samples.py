@@ -31,11 +31,31 @@ def depth(image: Image.Image, name: str) -> Depth | None:
     """
     if image.format == "TIFF":
         return _tiff_depth(image, name)
+    if image.format == "JPEG2000" and len(image.getbands()) > 1 and _jpeg2000_bits(image) > 8:
+        raise InputError(
+            f"{name}: JPEG 2000 of several channels of more than 8 bits; convert to 8 bits"
+        )
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return Depth(FULL_RANGE)
     if image.mode in ("I", "F"):
         raise _unknown(image, name)
     return None
+
+
+def _jpeg2000_bits(image: Image.Image) -> int:
+    """The bits of a sample, which the codestream's marker SIZ says; 8 once the file is closed.
+
+    Pillow rounds those of more than 8 bits up, and the lightest wrap around to 0.
+    """
+    file = getattr(image, "fp", None)
+    if file is None:
+        return 8
+    place = file.tell()
+    file.seek(0)
+    head = file.read(2**16)
+    file.seek(place)
+    start = head.find(b"\xff\x4f\xff\x51") + 42  # the marker before it, and SIZ's other fields
+    return (head[start] & 0x7F) + 1 if 42 <= start < len(head) else 8
 
 
 def _unknown(image: Image.Image, name: str) -> InputError:
