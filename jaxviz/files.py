@@ -8,6 +8,7 @@ folder.
 import contextlib
 import errno
 import io
+import itertools
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,18 @@ def claim_file(path: str | os.PathLike[str]) -> Path:
     if any(parent.exists() and not parent.is_dir() for parent in path.parents):
         raise InputError(f"{path}: a part of this path is a file, not a folder")
     return path
+
+
+def file_stems(names: Sequence[str]) -> list[str]:
+    """A file name without suffix for each layer, no two alike; "/" becomes "_"."""
+    stems: list[str] = []
+    for name in names:
+        stem = name.replace("/", "_")
+        others = (f"{stem}-{number}" for number in itertools.count(2))
+        stems.append(
+            next(one for one in (stem, *itertools.islice(others, len(names))) if one not in stems)
+        )
+    return stems
 
 
 def figure_ending(path: str | os.PathLike[str]) -> str:

@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import jaxviz
+from jaxviz.files import file_stems
 from jaxviz.networks.catalog import shipped_file, shipped_networks
 from jaxviz.networks.weights_files import save_weights
 
@@ -82,9 +83,9 @@ def test_occlude(options, command, tmp_path, picture):
     png = tmp_path / "hot.png"
     given = [f"--{name}={value}" for name, value in options.items()]
     run_all(command, png, "occlude", picture, *QUICK, *given)
-    wanted = {"window": 76, "stride": 76, "fill": "mean", **options}
+    wanted = {"window": [76, 76], "stride": [76, 76], "fill": "mean", **options}
     arrays = ["scores", "baseline", "heatmap", "coverage"]
-    arrays += ["pixels", "row_starts", "col_starts", "fill_values"]
+    arrays += ["pixels", "row_starts", "col_starts", "fill_values", "fill_pixels"]
     check_results(png, "squeezenet", wanted, arrays)
     with np.load(png.with_suffix(".npz")) as found:
         assert found["scores"].shape == (1, 3, 3)
@@ -268,8 +269,45 @@ def test_unreadable_pictures_of_a_folder_are_named_and_left_out(command, spoiled
     code, out, err = command("neighbors", spoiled, "--layer", "pool2", "-o", png)
     assert code == 0
     assert "pictures: 2" in out
-    skipped = sorted(line.split(":")[0] for line in err.splitlines())
-    assert skipped == [f"skipped {spoiled / name}" for name in ("cut.png", "text.png")]
+    *skipped, others = (line for line in err.splitlines())
+    names = sorted(line.split(":")[0] for line in skipped)
+    assert names == [f"skipped {spoiled / name}" for name in ("cut.png", "text.png")]
+    assert re.fullmatch(r"passed over \d files, no pictures: .*\d \.\w+.*", others)
+
+
+def test_several_pictures_windows_of_two_sides_and_one_scale(command, tmp_path, folder):
+    png = tmp_path / "hot.png"
+    pictures = sorted(folder.glob("*/*.png"))[:2]
+    options = ("--window", "113x57", "--stride", "113x57", "--one-scale")
+    run_all(command, png, "occlude", *pictures, *options)
+    with np.load(png.with_suffix(".npz")) as found:
+        assert found["scores"].shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "3x", "3x4x5", "a", "1.5", ""])
+def test_a_window_that_is_no_size(size, command, tmp_path, picture):
+    code, _, err = command("occlude", picture, f"--window={size}", "-o", tmp_path / "x.png")
+    assert code == 2
+    assert "expected a size such as 32 or 32x16" in err
+    assert err.count("\n") == 1
+
+
+def test_a_layer_of_another_network_is_said_to_be_its(command, tmp_path, picture):
+    code, _, err = command("activations", picture, "--layer", "pool10", "-o", tmp_path / "x.png")
+    assert code == 2
+    assert "; squeezenet has one of this name" in err
+    assert err.count("\n") == 1
+
+
+def test_layers_asked_for_twice_are_drawn_once(command, tmp_path, folder):
+    twice = ("--layer", "conv2", "--layer", "conv2", "--channel", 5, "--top", 2)
+    assert command("patches", folder, *twice, "-o", tmp_path / "out")[0] == 0
+    manifest = json.loads((tmp_path / "out" / "jaxviz.json").read_text("utf-8"))
+    assert [(one["channel"], one["rank"]) for one in manifest["patches"]] == [(5, 0), (5, 1)]
+
+
+def test_layers_whose_names_make_one_file_name_get_two():
+    assert file_stems(["a/b", "a_b", "c/d", "a/b/c"]) == ["a_b", "a_b-2", "c_d", "a_b_c"]
 
 
 def test_weights_of_ones_own_are_recorded(command, tmp_path, picture):

@@ -188,7 +188,7 @@ def test_a_style_sets_the_size_of_letters_and_pictures(name, size, scale):
 
 
 def test_a_column_of_a_paper_and_its_captions_fit(tmp_path):
-    style = draw.Style(font_size=6, scale=0.42)
+    style = draw.Style(font_size=6, scale=0.34)
     figure = heatmap(style, "a very long name of a picture: Staffordshire bullterrier, 0.53")
     assert figure.get_size_inches()[0] == pytest.approx(3.5, abs=0.3)
     draw.png(figure)

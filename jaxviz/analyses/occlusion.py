@@ -1,6 +1,6 @@
 """What mattered for a score in each picture, found by hiding parts of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,8 +28,9 @@ class OcclusionAnalysis(NamedTuple):
     its pixels as the network gets them, what the score is of, and for a class its index and
     probability. `score` is the kind of a class's score, "sum" for a feature map; `unit` is that of
     its drop. `fill` is what hid, as it was asked for, `fill_values` in normalized units, for each
-    channel or each pixel. `row_starts` and `col_starts` are the first pixels of the windows;
-    `scores`, `baseline`, `heatmap` and `coverage` are those of `jaxviz.OcclusionMap`.
+    channel or each pixel, and `fill_pixels` as it looks. `row_starts` and `col_starts` are the
+    first pixels of the windows; `scores`, `baseline`, `heatmap` and `coverage` are those of
+    `jaxviz.OcclusionMap`.
     """
 
     network: str
@@ -46,6 +47,7 @@ class OcclusionAnalysis(NamedTuple):
     stride: tuple[int, int]
     fill: str
     fill_values: Float[np.ndarray, "pictures ... 3"]
+    fill_pixels: UInt8[np.ndarray, "pictures ... 3"]
     row_starts: Int[np.ndarray, " rows"]
     col_starts: Int[np.ndarray, " cols"]
     scores: Float[np.ndarray, "pictures rows cols"]
@@ -59,7 +61,8 @@ class OcclusionAnalysis(NamedTuple):
         if self.score == "log-probability":
             values = [f"probability {value:.2g}" for value in self.probabilities]
         else:
-            values = [number(value) for value in self.baseline]
+            of = "sum of its map " if self.score == "sum" else ""
+            values = [f"{of}{number(value)}" for value in self.baseline]
         return [f"{name}, {value}" for name, value in zip(self.targets, values, strict=True)]
 
     @property
@@ -94,6 +97,7 @@ def occlusion(
     fill: str = "mean",
     score: str = "log-probability",
     chunk_size: int | None = None,
+    track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> OcclusionAnalysis:
     """Hide parts of each picture and see how its score changes.
 
@@ -108,6 +112,7 @@ def occlusion(
             the picture) or a color such as "#80a0ff".
         score: of a class: "log-probability", "probability" or "logit".
         chunk_size: variants evaluated at a time, by default what memory allows.
+        track: hands the pictures on one after the other, as a progress bar does.
 
     Raises:
         InputError: any of these is not as above, or the targets mix classes with feature maps.
@@ -135,7 +140,7 @@ def occlusion(
             network.apply, network.params, normalized(network, one.pixels[None]),
             score=target.score, window=window, stride=stride, fill=filling, chunk_size=chunk_size,
         )
-        for one, target, filling in zip(read, found, fills, strict=True)
+        for one, target, filling in track([*zip(read, found, fills, strict=True)])
     ]  # fmt: skip
     sizes, steps = pair(window, "window"), pair(stride, "stride")
     rows, cols = (
@@ -161,6 +166,7 @@ def occlusion(
         stride=steps,
         fill=fill,
         fill_values=np.stack(fills),
+        fill_pixels=network.preprocessing.denormalize(np.stack(fills)),
         row_starts=rows,
         col_starts=cols,
         scores=joined("scores"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .loading import load_for, load_network, read_pictures, report_skipped
+from .loading import layers_of, load_for, load_network, read_pictures, report_skipped
 from .options import (
     CLASSIFIER,
     USUAL,
@@ -52,7 +52,7 @@ def _features_of(
     if sweep.is_features(folder):
         features = sweep.load_features(folder)
         return features, sweep.FolderPictures(features.paths, preprocessing)
-    name = layer or model.role("feature_layer")
+    (name,) = layers_of(model, layer and [layer]) or [model.role("feature_layer")]
     image = np.zeros((1, *preprocessing.input_shape), np.float32)
     known_layers(model.apply, model.params, image, name)  # before the pictures are read
     pictures = sweep.open_pictures(folder, preprocessing)

@@ -37,6 +37,23 @@ def load_network(network: str | None, weights: Path | None, *, usual: str = USUA
     return load(network or usual, weights=weights)
 
 
+def layers_of(model: "Network", asked: Sequence[str] | None) -> list[str]:
+    """The layers that were asked for, each once; of one that is not there, say whose it is."""
+    from .._checks import InputError, unknown
+    from ..networks.catalog import networks_with_layer
+
+    known = model.layers() if asked else {}
+    for name in asked or ():
+        if name not in known:
+            others = networks_with_layer(name)
+            apart = others and model.name not in others  # else its own weights are not complete
+            hint = f"; {' and '.join(others)} has one of this name" if apart else ""
+            note = getattr(model.apply, "note", "")
+            said = f"layer: {unknown(name, list(known), most=80)}{hint}"
+            raise InputError(f"{said}; {note}" if note else said)
+    return list(dict.fromkeys(asked or ()))
+
+
 def read_pictures(model: "Network", paths: Sequence[Path]) -> "ArrayPictures":
     """Read pictures into memory and say which were skipped."""
     from ..pictures.sets import load_pictures

@@ -27,14 +27,19 @@ def write_analyses(
     *,
     dpi: float | None,
     save_arrays: bool,
+    **drawn: Any,
 ) -> None:
-    """Print the facts, write the figures as one file, and the analyses beside it if asked for."""
+    """Print the facts, write the figures as one file, and the analyses beside it if asked for.
+
+    `drawn` are options of the functions that draw.
+    """
     from ..analyses import provenance, save_analyses
     from ..draw import figure_of, save_figures
 
     for analysis in analyses:
         say(analysis)
-    print(save_figures([figure_of(analysis) for analysis in analyses], output, dpi=dpi))
+    figures = [figure_of(analysis, **drawn) for analysis in analyses]
+    print(save_figures(figures, output, dpi=dpi))
     if save_arrays:
         record = provenance(model, options)
         print(save_analyses(output.with_suffix(".npz"), analyses, record))

@@ -1,11 +1,12 @@
 """Commands on a network alone or on one picture."""
 
+import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .loading import load_for
+from .loading import layers_of, load_for
 from .options import (
     CLASSIFIER,
     Channels,
@@ -19,7 +20,7 @@ from .options import (
     Weights,
 )
 from .output import write_analyses
-from .progress import status
+from .progress import status, track
 
 
 def filters(
@@ -37,7 +38,7 @@ def filters(
     from .. import analyses
 
     model = load_for(network, weights, output, save_arrays)
-    layers = layer or [model.role("first_layer")]
+    layers = layers_of(model, layer) or [model.role("first_layer")]
     usual = {model.spec.first_layer: 64}
     found = [analyses.filters(model, name, top=top or usual.get(name, 8)) for name in layers]
     options = {"layer": layers, "top": top}
@@ -60,7 +61,7 @@ def activations(
 
     model = load_for(network, weights, output, save_arrays)
     (one,) = analyses.read_pictures(model, [picture])
-    layers = layer or [model.role("deep_layers")[-1]]
+    layers = layers_of(model, layer) or [model.role("deep_layers")[-1]]
     found = [
         analyses.activations(model, one, name, top=top, channels=channel or ()) for name in layers
     ]
@@ -68,8 +69,21 @@ def activations(
     write_analyses(output, found, model, options, dpi=dpi, save_arrays=save_arrays)
 
 
+_SIZE = "SIDE|ROWSxCOLS"
+
+
+def size(text: str) -> tuple[int, int]:
+    """Read a size in pixels: one side, or rows and columns."""
+    sides = str(text).lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise typer.BadParameter(f"expected a size such as 32 or 32x16, got {text!r}")
+    return int(sides[0]), int(sides[-1])
+
+
 def occlude(
-    picture: PictureFile,
+    pictures: Annotated[
+        list[Path], typer.Argument(help="A photograph, or several.", show_default=False)
+    ],
     network: ClassifierName = None,
     weights: Weights = None,
     target: Annotated[
@@ -81,8 +95,12 @@ def occlude(
             show_default="the most probable class",
         ),
     ] = None,
-    window: Annotated[int, typer.Option("--window", min=1, help="Side of what is hidden.")] = 32,
-    stride: Annotated[int, typer.Option("--stride", min=1, help="Step between places.")] = 8,
+    window: Annotated[
+        Any, typer.Option("--window", parser=size, metavar=_SIZE, help="Size of what is hidden.")
+    ] = "32",
+    stride: Annotated[
+        Any, typer.Option("--stride", parser=size, metavar=_SIZE, help="Step between places.")
+    ] = "8",
     fill: Annotated[
         str,
         typer.Option(
@@ -103,24 +121,32 @@ def occlude(
             show_default="what memory allows",
         ),
     ] = None,
+    one_scale: Annotated[
+        bool, typer.Option("--one-scale", help="Give all pictures one scale of colors.")
+    ] = False,
     output: Output = Path("occlusion.png"),
     dpi: Dpi = None,
     save_arrays: SaveArrays = False,
 ) -> None:
-    """Hide a part of the picture, watch the score, draw what mattered.
+    """Hide a part of each picture, watch the score, draw what mattered.
 
     Orange: hiding it hurt the score. Purple: it helped.
     """
     from .. import analyses
 
     model = load_for(network, weights, output, save_arrays, usual=CLASSIFIER)
-    with status("hiding parts of the picture"):
+    several = len(pictures) > 1
+    with contextlib.nullcontext() if several else status("hiding parts of the picture"):
         found = analyses.occlusion(
-            model, [picture], targets=target, window=window, stride=stride, fill=fill, score=score,
+            model, pictures, targets=target, window=window, stride=stride, fill=fill, score=score,
             chunk_size=batch_size,
+            track=lambda items: track(items, len(items), "occluding") if several else iter(items),
         )  # fmt: skip
     options = {
-        "picture": str(picture), "target": target, "window": window, "stride": stride,
-        "fill": fill, "score": score, "batch_size": batch_size,
+        "pictures": [str(one) for one in pictures], "target": target, "window": window,
+        "stride": stride, "fill": fill, "score": score, "batch_size": batch_size,
     }  # fmt: skip
-    write_analyses(output, [found], model, options, dpi=dpi, save_arrays=save_arrays)
+    write_analyses(
+        output, [found], model, options, dpi=dpi, save_arrays=save_arrays,
+        one_scale=one_scale,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .loading import load_network, report_skipped
+from .loading import layers_of, load_network, report_skipped
 from .options import (
     Cluster,
     Coordinator,
@@ -76,14 +76,14 @@ def patches(
     from .._checks import channels
     from ..analyses import patch_pages, provenance, save_analyses
     from ..draw import pages_of, save_figure
-    from ..files import write_manifest
+    from ..files import file_stems, write_manifest
 
     part = sweep.join(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
         cluster=cluster,
     )  # fmt: skip
     model = load_network(network, weights)
-    layers = layer or [model.role("deep_layers")[-1]]
+    layers = layers_of(model, layer) or [model.role("deep_layers")[-1]]
     shapes = model.layers()
     for name in set(layers) & set(shapes):  # unknown ones are named by the sweep
         channels(channel or (), shapes[name][-1])
@@ -112,8 +112,8 @@ def patches(
         context=context,
     )  # fmt: skip
     records: list[dict[str, Any]] = []
-    for name in layers:
-        stem = output / name.replace("/", "_")
+    for name, file in zip(layers, file_stems(layers), strict=True):
+        stem = output / file
         for page in read_pages(layer=name):
             if page.page <= 1:
                 say(page)
@@ -159,7 +159,7 @@ def features(
         cluster=cluster,
     )  # fmt: skip
     model = load_network(network, weights)
-    name = layer or model.role("feature_layer")
+    (name,) = layers_of(model, layer and [layer]) or [model.role("feature_layer")]
     if restart:
         sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import ImageColor
 
 from ..analyses.base import number, short
 from ..analyses.channel_pictures import ChannelPictures
@@ -20,6 +21,7 @@ from .style import SCREEN, Style
 SAME, OTHER = "#e66101", "#b8b8b8"  # the frame of a neighbor with the query's label, and without
 _SIDE = 1400  # pixels of a map
 _DIMMED = 0.3
+_FRAME = 3  # pixels
 
 
 @figure_of.register
@@ -65,7 +67,7 @@ def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool 
             pixels = analysis.pixels(patch)
             if in_pictures:
                 box = analysis.field.box(patch.row, patch.col, clipped=True)
-                pixels = _dark_outside(analysis.shown.pixels_of(patch.picture), box)
+                pixels = _framed(analysis.shown.pixels_of(patch.picture), box)
             tiles.append(Tile(pixels, caption))
         rows.append(Row(title, tiles))
     what = "excite it most" if analysis.largest else "excite it least"
@@ -75,11 +77,21 @@ def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool 
     return montage(rows, title=title, style=style)
 
 
-def _dark_outside(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def _framed(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     top, left, bottom, right = box
     dark = (pixels * _DIMMED).astype(np.uint8)
+    rows = slice(max(top - _FRAME, 0), bottom + _FRAME)
+    cols = slice(max(left - _FRAME, 0), right + _FRAME)
+    dark[rows, cols] = ImageColor.getrgb(SAME)
     dark[top:bottom, left:right] = pixels[top:bottom, left:right]
-    return dark
+    around = (
+        slice(max(top - _FRAME, 0), bottom + _FRAME),
+        slice(max(left - _FRAME, 0), right + _FRAME),
+    )
+    framed = dark.copy()
+    framed[around] = ImageColor.getrgb(SAME)
+    framed[top:bottom, left:right] = dark[top:bottom, left:right]
+    return framed
 
 
 @figure_of.register

@@ -98,12 +98,17 @@ def _color_bar(
 
 
 class Heatmap(NamedTuple):
-    """One occlusion result to draw: picture, signed heatmap, caption, and the window's size."""
+    """One occlusion result to draw.
+
+    The picture, its signed heatmap, a caption, the window's size, and what the window hides behind:
+    a color (3,) or a picture of the same size, uint8.
+    """
 
     pixels: Any
     heatmap: Any
     caption: str
     window: tuple[int, int]
+    fill: Any = (128, 128, 128)
 
 
 def heatmap_rows(
@@ -112,37 +117,63 @@ def heatmap_rows(
     unit: str,
     title: str = "",
     least_scale: float = 0,
+    one_scale: bool = False,
     style: Style = SCREEN,
 ) -> Figure:
-    """For each picture: itself with the window drawn in, the heatmap on it, and what mattered.
+    """For each picture: itself with a window hidden, the heatmap, both, and what mattered.
 
-    The scale of each row is its own and symmetric about zero, but reaches at least to
-    `least_scale`, so that what is next to nothing looks so; its color bar is in score units.
+    The scale of each row is its own, or with `one_scale` that of all, and symmetric about zero. It
+    reaches at least to `least_scale`, so that what is next to nothing looks so. The heatmap alone
+    has the colors of its bar, which is in score units; on the picture they are paler.
 
     >>> picture, one = np.zeros((4, 4, 3), np.uint8), np.eye(4)
     >>> figure = heatmap_rows([Heatmap(picture, one, "eye", (2, 2))], unit="drop of the score")
     >>> len(figure.axes)
-    4
+    5
     """
-    side = 2.2 * style.scale
-    captions = [style.fold(one.caption, side) for one in maps]
+    side = 2.0 * style.scale
+    captions = [style.fold(one.caption, 0.92 * side) for one in maps]
     line = 0.15 * max(caption.count("\n") + 1 for caption in captions)
     height = len(maps) * (side + style.room(line)) + style.room(0.4)
-    figure = blank(3 * side + style.room(1.0), height, title, style)
-    grid = figure.subplots(len(maps), 3, squeeze=False)
-    for (left, middle, right), one, caption in zip(grid, maps, captions, strict=True):
-        values = np.asarray(one.heatmap, np.float64)
-        limit = max(float(np.abs(values).max()), least_scale) or 1.0
+    figure = blank(4 * side + style.room(1.0), height, title, style)
+    grid = figure.subplots(len(maps), 4, squeeze=False)
+    every = [np.asarray(one.heatmap, np.float64) for one in maps]
+    limits = [max(float(np.abs(values).max()), least_scale) or 1.0 for values in every]
+    most = [max(float(values.max()), least_scale) or 1.0 for values in every]
+    if one_scale:
+        limits, most = ([max(ends)] * len(ends) for ends in (limits, most))
+    for places, one, values, limit, brightest, caption in zip(
+        grid, maps, every, limits, most, captions, strict=True
+    ):
         norm = TwoSlopeNorm(0, -limit, limit)
-        show(left, one.pixels, caption)
-        rows, cols = one.window
-        box = Rectangle((6, 6), cols, rows, facecolor="#808080", edgecolor="white", linewidth=1.5)
-        left.add_patch(box)
-        show(middle, _gray(one.pixels), "what hiding did")
+        picture, alone, both, mattered = places
+        show(picture, _hidden(one), caption)
+        _outline(picture, one.window)
+        show(alone, values, "what hiding did", cmap=SIGNED, norm=norm, vmin=None, vmax=None)
+        show(both, _gray(one.pixels), "on the picture")
         faint = np.full(values.shape, 0.65)  # a plain number counts twice in a PDF or SVG
-        middle.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
-        brightest = max(float(values.max()), least_scale) or 1.0
-        weight = 0.12 + 0.88 * np.clip(values / brightest, 0, 1)
-        show(right, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
-        _color_bar(figure, [left, middle, right], SIGNED, norm, unit, side)
+        both.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
+        # The square root keeps what mattered less than a single peak from looking black.
+        weight = 0.25 + 0.75 * np.sqrt(np.clip(values / brightest, 0, 1))
+        show(mattered, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
+        _color_bar(figure, list(places), SIGNED, norm, unit, side)
     return figure
+
+
+_CORNER = 6  # pixels from the picture's edges to the window that is drawn
+
+
+def _hidden(one: Heatmap) -> np.ndarray:
+    """The picture with a window of it hidden, near its upper left corner."""
+    pixels = np.array(one.pixels)
+    rows, cols = (slice(_CORNER, _CORNER + side) for side in one.window)
+    pixels[rows, cols] = np.broadcast_to(np.asarray(one.fill), pixels.shape)[rows, cols]
+    return pixels
+
+
+def _outline(axes: Any, window: tuple[int, int]) -> None:
+    """A frame around the hidden window that is seen on light and on dark."""
+    rows, cols = window
+    for color, width in (("black", 2.5), ("white", 1.2)):
+        place = (_CORNER - 0.5, _CORNER - 0.5)
+        axes.add_patch(Rectangle(place, cols, rows, fill=False, edgecolor=color, linewidth=width))

@@ -60,20 +60,24 @@ def activations(analysis: ActivationAnalysis, *, style: Style = SCREEN) -> Figur
 
 
 @figure_of.register(OcclusionAnalysis)
-def occlusion(analysis: OcclusionAnalysis, *, style: Style = SCREEN) -> Figure:
+def occlusion(
+    analysis: OcclusionAnalysis, *, one_scale: bool = False, style: Style = SCREEN
+) -> Figure:
     """A row for each picture: itself, what hiding did, and what mattered.
+
+    `one_scale` gives all pictures the same scale, by which they can be compared.
 
     >>> import jaxviz, numpy as np
     >>> network, gray = jaxviz.load("squeezenet"), np.full((300, 300, 3), 128, np.uint8)
     >>> analysis = jaxviz.analyses.occlusion(network, [gray], window=113, stride=113)
     >>> len(occlusion(analysis).axes)  # and the color bar
-    4
+    5
     """
     captions = zip(analysis.pictures, analysis.answers, strict=True)
     rows = [
-        Heatmap(pixels, heatmap, f"{picture}: {answer}", analysis.window)
-        for pixels, heatmap, (picture, answer) in zip(
-            analysis.pixels, analysis.heatmap, captions, strict=True
+        Heatmap(pixels, heatmap, f"{picture}: {answer}", analysis.window, fill)
+        for pixels, heatmap, fill, (picture, answer) in zip(
+            analysis.pixels, analysis.heatmap, analysis.fill_pixels, captions, strict=True
         )
     ]
     height, width = analysis.window
@@ -83,6 +87,7 @@ def occlusion(analysis: OcclusionAnalysis, *, style: Style = SCREEN) -> Figure:
         rows,
         unit=analysis.unit,
         least_scale=analysis.least_scale,
+        one_scale=one_scale,
         title=f"{analysis.network}: window {height} x {width}, stride {step}, fill {analysis.fill}",
         style=style,
     )

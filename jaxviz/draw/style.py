@@ -22,8 +22,8 @@ class Style(NamedTuple):
     matplotlib finds on this computer, by default its own. `scale` multiplies the size of the
     pictures, but not of the letters; captions that do not fit are folded.
 
-    >>> Style(font_size=6, scale=0.45)  # for a column of 3.3 inches
-    Style(font_size=6, font=None, scale=0.45)
+    >>> Style(font_size=6, scale=0.32)  # for a column of 3.3 inches
+    Style(font_size=6, font=None, scale=0.32)
     """
 
     font_size: float = _CAPTION_SIZE

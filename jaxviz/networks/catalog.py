@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+
 from .._checks import InputError, choice
+from .._contract import activation_shapes
 from ..pictures.preprocessing import Preprocessing
 from .alexnet import AlexNet
 from .caffe_alexnet import CaffeAlexNet
@@ -151,6 +154,17 @@ def shared_preprocessing(names: Sequence[str]) -> Preprocessing:
         said = ", ".join(f"{name} to {one.resize}" for name, one in zip(names, wanted, strict=True))
         raise InputError(f"network: they resize pictures differently, {said}; pack for each")
     return max(wanted, key=lambda one: one.crop)
+
+
+def networks_with_layer(layer: str) -> list[str]:
+    """The networks that have a layer of this name once their weights are complete."""
+    found = []
+    for name, entry in CATALOG.items():
+        images = jax.ShapeDtypeStruct((1, *entry.complete.preprocessing.input_shape), "float32")
+        function = entry.complete.function
+        if layer in activation_shapes(function, function.shapes, images):
+            found.append(name)
+    return found
 
 
 def class_names() -> tuple[str, ...]:
