@@ -136,7 +136,15 @@ def claim_file(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"{path}: exists and was not made by jaxviz; name another file")
     if any(parent.exists() and not parent.is_dir() for parent in path.parents):
         raise InputError(f"{path}: a part of this path is a file, not a folder")
+    _check_writable(path.parent, path)
     return path
+
+
+def _check_writable(folder: Path, path: Path) -> None:
+    """Refuse a place where nothing can be written, before there is anything to write."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written (no permission in {there})")
 
 
 def file_stems(names: Sequence[str]) -> list[str]:
@@ -144,10 +152,8 @@ def file_stems(names: Sequence[str]) -> list[str]:
     stems: list[str] = []
     for name in names:
         stem = name.replace("/", "_")
-        others = (f"{stem}-{number}" for number in itertools.count(2))
-        stems.append(
-            next(one for one in (stem, *itertools.islice(others, len(names))) if one not in stems)
-        )
+        free = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+        stems.append(next(one for one in free if one not in stems))
     return stems
 
 
@@ -216,6 +222,7 @@ def claim_folder(path: str | os.PathLike[str]) -> Path:
     foreign = path.is_dir() and any(MANIFEST not in file.name for file in path.iterdir())
     if foreign and not (path / MANIFEST).is_file():
         raise InputError(f"{path}: is not empty and was not made by jaxviz; name another folder")
+    _check_writable(path, path)
     return path
 
 

@@ -104,6 +104,18 @@ def test_neighbors(command, tmp_path, folder):
     check_results(png, "alexnet", options, ["features", "paths", *kinds, *rows, *shown])
 
 
+def test_neighbors_of_named_pictures(command, tmp_path, folder):
+    png = tmp_path / "near.png"
+    asked = ("--picture", folder / "b" / "four.png", "--picture", "one.png")
+    run_all(command, png, "neighbors", folder, "--layer", "pool2", "--top", 1, *asked)
+    with np.load(png.with_suffix(".npz")) as found:
+        names = [found["paths"][query] for query in found["queries"]]
+    assert names == ["b/four.png", "a/one.png"]
+    code, _, err = command("neighbors", folder, "--layer", "pool2", "--picture", "five.png")
+    assert code == 2
+    assert "picture: no picture of the collection ends in five.png" in err
+
+
 def test_neighbors_of_a_large_folder_are_found_without_its_pixels(
     command, tmp_path, folder, monkeypatch
 ):

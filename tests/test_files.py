@@ -186,3 +186,17 @@ def test_arrays_come_back_with_their_provenance(tmp_path_factory, numbers):
             name: [value, value] for name, value in numbers.items()
         }
     assert claim_file(file) == file
+
+
+@pytest.mark.parametrize("claim", [claim_file, claim_folder])
+def test_a_place_without_permission_is_refused_before_the_work(claim, tmp_path, monkeypatch):
+    asked = []
+
+    def access(path, mode):
+        asked.append((Path(path), mode))
+        return False
+
+    monkeypatch.setattr(os, "access", access)
+    with pytest.raises(jaxviz.InputError, match="cannot be written"):
+        claim(tmp_path / "new" / "out")
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]

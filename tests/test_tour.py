@@ -5,6 +5,7 @@ import html.parser
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -179,3 +180,13 @@ def test_a_complete_alexnet_that_was_fetched_needs_no_other_network(
     assert "The layer fc7 turns each picture" in page.text
     assert "the five classes AlexNet finds most probable" in page.text
     assert "SqueezeNet" not in page.text
+
+
+def test_pictures_of_one_folder_are_not_said_to_have_kinds(
+    tmp_path, alexnet, squeezenet, photographs
+):
+    pictures = sorted((photographs / "bird").iterdir())
+    page, _ = tour.write_tour(tmp_path / "tour", pictures, alexnet, squeezenet, top=2)
+    text = page.read_text("utf-8")
+    for said in ("same folder", "same kind", "shares of"):
+        assert said not in re.sub(r"base64,[^\"]*", "", text)

@@ -64,6 +64,30 @@ def labels_of(paths: Sequence[Path]) -> list[str] | None:
     return labels if len(set(labels)) > 1 else None
 
 
+def numbers_of(asked: Iterable[str | os.PathLike[str]], paths: Sequence[Path]) -> list[int]:
+    """Where pictures are among those of a collection, by their path or its end, such as the name.
+
+    >>> numbers_of(["b.png"], [Path("x/a.png"), Path("x/b.png")])
+    [1]
+    """
+    found = []
+    for picture in map(Path, asked):
+        absolute = picture.absolute()
+        end = picture.parts
+        matches = [
+            number
+            for number, path in enumerate(paths)
+            if path == absolute or (end and path.parts[-len(end) :] == end)
+        ]
+        exact = [number for number in matches if paths[number].absolute() == absolute]
+        if len(exact or matches) != 1:
+            if not matches:
+                raise InputError(f"picture: no picture of the collection ends in {picture}")
+            raise InputError(f"picture: {len(matches)} of the collection end in {picture}")
+        found += exact or matches
+    return found
+
+
 def evenly(number: int, total: int) -> list[int]:
     """At most `number` places out of `total`, evenly spread.
 

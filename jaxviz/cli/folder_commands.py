@@ -122,6 +122,14 @@ def neighbors(
     rows: Annotated[
         int, typer.Option("--rows", min=1, help="Pictures whose neighbors are shown.")
     ] = 6,
+    picture: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--picture",
+            help="A picture of FOLDER whose neighbors to show; may be repeated.",
+            show_default="some, evenly spread",
+        ),
+    ] = None,
     batch_size: BatchSize = 16,
     output: Output = Path("neighbors.png"),
     dpi: Dpi = None,
@@ -134,11 +142,12 @@ def neighbors(
     features do not fit in memory, run `jaxviz features` first and name its OUTPUT.
     """
     from ..analyses import nearest_pictures
-    from ..analyses.collection import evenly
+    from ..analyses.collection import evenly, numbers_of
 
     model = load_for(network, weights, output, save_arrays)
     features, pictures = _features_of(model, folder, layer, batch_size)
-    queries = evenly(rows, len(features.paths))
+    spread = evenly(rows, len(features.paths))
+    queries = numbers_of(picture, features.paths) if picture else spread
     found = nearest_pictures(model, features, pictures, queries=queries, top=top)
     options = {"folder": str(folder), "layer": found.layer, "top": top, "batch_size": batch_size}
     write_analyses(output, [found], model, options, dpi=dpi, save_arrays=save_arrays)

@@ -16,6 +16,7 @@ from .grids import Tile as Tile
 from .grids import montage as montage
 from .grids import slice_grid as slice_grid
 from .grids import tile_grid as tile_grid
+from .map_figure import drawn_map as drawn_map
 from .maps import Heatmap as Heatmap
 from .maps import heatmap_rows as heatmap_rows
 from .maps import map_extent as map_extent

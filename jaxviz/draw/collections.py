@@ -1,4 +1,4 @@
-"""Figures of a collection of pictures: the nearest ones, patches, a map, one channel."""
+"""Figures of a collection of pictures: the nearest ones, patches, one channel."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +12,12 @@ from ..analyses.base import number, short
 from ..analyses.channel_pictures import ChannelPictures
 from ..analyses.nearest_pictures import NearestPictures
 from ..analyses.patch_pages import PatchPage
-from ..analyses.picture_map import THUMBNAIL, PictureMap
 from .dispatch import figure_of
-from .grids import Row, Tile, montage, tile_grid
+from .grids import Row, Tile, montage
 from .maps import map_extent, overlays
 from .style import SCREEN, Style
 
 SAME, OTHER = "#e66101", "#b8b8b8"  # the frame of a neighbor with the query's label, and without
-_SIDE = 1400  # pixels of a map
 _DIMMED = 0.3
 _FRAME = 3  # pixels
 
@@ -78,38 +76,14 @@ def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool 
 
 
 def _framed(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The picture with a frame around a box, dark outside."""
     top, left, bottom, right = box
     dark = (pixels * _DIMMED).astype(np.uint8)
     rows = slice(max(top - _FRAME, 0), bottom + _FRAME)
     cols = slice(max(left - _FRAME, 0), right + _FRAME)
     dark[rows, cols] = ImageColor.getrgb(SAME)
     dark[top:bottom, left:right] = pixels[top:bottom, left:right]
-    around = (
-        slice(max(top - _FRAME, 0), bottom + _FRAME),
-        slice(max(left - _FRAME, 0), right + _FRAME),
-    )
-    framed = dark.copy()
-    framed[around] = ImageColor.getrgb(SAME)
-    framed[top:bottom, left:right] = dark[top:bottom, left:right]
-    return framed
-
-
-@figure_of.register
-def drawn_map(analysis: PictureMap, *, style: Style = SCREEN) -> Figure:
-    """The map: small pictures at their points, and dots for the others."""
-    points, shown = analysis.points, analysis.shown
-    low, high = points.min(axis=0), points.max(axis=0)
-    room = _SIDE - THUMBNAIL
-    places = np.rint((points - low) / np.where(high > low, high - low, 1) * room).astype(int)
-    canvas = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
-    dots = places + THUMBNAIL // 2
-    for offset in np.ndindex(3, 3):
-        canvas[_SIDE - 1 - dots[:, 1] + offset[1] - 1, dots[:, 0] + offset[0] - 1] = 176
-    for index, pixels in zip(shown.numbers.tolist(), shown.pixels, strict=True):
-        left, top = places[index][0], room - places[index][1]
-        canvas[top : top + THUMBNAIL, left : left + THUMBNAIL] = pixels
-    title = f"{analysis.network} {analysis.layer}: {len(points)} pictures by {analysis.method}"
-    return tile_grid([Tile(canvas)], columns=1, title=title, tile_size=10, style=style)
+    return dark
 
 
 @figure_of.register

@@ -143,8 +143,7 @@ def canvas_of(figure: Figure) -> Iterator[FigureCanvasAgg]:
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # $ begins no formula
         text.set_text(printable(text.get_text()))
-        if style.font:
-            text.set_fontfamily(style.font)
+        text.set_fontfamily(style.families)
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for the letter

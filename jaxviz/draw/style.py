@@ -1,17 +1,26 @@
 """The letters and the size of a figure: for a screen, a column of a paper, or a projector."""
 
+import functools
 import re
 import textwrap
 import warnings
 from typing import Any, NamedTuple
 
-from matplotlib.font_manager import FontProperties, findfont
+import matplotlib
+from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.textpath import text_to_path
 
 from .._checks import InputError
 
 # What no XML may hold: control characters, and the bytes of file names that are not UTF-8.
 _ODD = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f\\ud800-\\udfff\\ufffe\\uffff]")
+_WIDE = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Source Han Sans", "IPAGothic",
+    "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Hiragino Sans",
+    "PingFang SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS",
+    "Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai",
+    "Noto Emoji", "Segoe UI Symbol", "Unifont",
+)  # fmt: skip
 _CAPTION_SIZE = 8  # points; room for text was measured with letters of this size
 
 
@@ -40,6 +49,11 @@ class Style(NamedTuple):
         """Matplotlib's properties of a title."""
         return {"fontsize": 1.25 * self.font_size, "color": "#111111", "fontweight": "bold"}
 
+    @property
+    def families(self) -> list[str]:
+        """The font, and after it those for letters that it does not have."""
+        return [self.font or matplotlib.rcParams["font.family"][0], *_wide_fonts()]
+
     def room(self, inches: float) -> float:
         """The inches that a caption needs if one of the usual size needs so many."""
         return inches * self.font_size / _CAPTION_SIZE
@@ -48,7 +62,7 @@ class Style(NamedTuple):
         """Break the lines of a text that are wider than so many inches."""
         self._check()
         size, weight = (1.25, "bold") if title else (1.0, "normal")
-        font = FontProperties(family=self.font, size=size * self.font_size, weight=weight)
+        font = FontProperties(family=self.families, size=size * self.font_size, weight=weight)
         lines: list[str] = []
         for line in printable(text).split("\n"):
             with warnings.catch_warnings():
@@ -75,6 +89,13 @@ class Style(NamedTuple):
 
 
 SCREEN = Style()
+
+
+@functools.cache
+def _wide_fonts() -> list[str]:
+    """The fonts of this computer that have letters of many scripts."""
+    installed = set(fontManager.get_font_names())
+    return [name for name in _WIDE if name in installed]
 
 
 def printable(text: str) -> str:

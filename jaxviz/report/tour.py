@@ -128,6 +128,7 @@ def write_tour(
     text = _template().render(
         network=network, classifier=classifier, cards=cards, sections=sections, record=record,
         count=len(many.paths), own=len(own.paths), window=_WINDOW, stride=_STRIDE,
+        labeled=labels is not None,
     )  # fmt: skip
     write_manifest(folder, record)
     return write_whole(folder / "index.html", text.encode(errors="backslashreplace")), own.skipped
