@@ -332,3 +332,16 @@ def test_weights_of_ones_own_are_recorded(command, tmp_path, picture):
         record = json.loads(str(found["jaxviz"]))
     assert record["weights"] == "own.safetensors"
     assert record["sha256"] not in (shipped_file(name)[1] for name in shipped_networks())
+
+
+def test_labels_of_a_table(command, tmp_path, folder):
+    table, png = tmp_path / "labels.csv", tmp_path / "out.png"
+    table.write_text("one.png,cat\ntwo.png,dog\nthree.png,cat\nfour.png,cat\n")
+    for name in ("neighbors", "map"):
+        options = ("--layer", "pool2", "--labels", table, *(("--top", 1) if name != "map" else ()))
+        run_all(command, png, name, folder, *options)
+        with np.load(png.with_suffix(".npz")) as found:
+            labels = dict(zip(found["paths"].tolist(), found["labels"].tolist(), strict=True))
+        assert labels == {
+            "a/one.png": "cat", "a/two.png": "dog", "b/three.png": "cat", "b/four.png": "cat"
+        }  # fmt: skip

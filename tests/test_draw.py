@@ -290,3 +290,17 @@ assert before == {name: dict.__getitem__(matplotlib.rcParams, name) for name in 
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_text_that_is_not_latin_gets_a_font_of_this_computer(monkeypatch):
+    monkeypatch.setattr("jaxviz.draw.style._wide_fonts", lambda: ["DejaVu Serif"])
+    style = draw.Style()
+    assert style.font_of("espresso, café", weight="bold").get_family() == ["sans-serif"]
+    japanese = style.font_of("猫", weight="bold")
+    assert japanese.get_family() == ["sans-serif", "DejaVu Serif"]
+    assert japanese.get_weight() == "normal"
+    figure = draw.tile_grid([draw.Tile(np.eye(3), "猫")], columns=1, title="cat")
+    draw.png(figure)
+    families = {text.get_text(): text.get_fontfamily() for text in texts(figure)}
+    assert families["cat"] == ["sans-serif"]
+    assert families["猫"] == ["sans-serif", "DejaVu Serif"]

@@ -58,12 +58,6 @@ def names_of(paths: Sequence[Path]) -> Names:
     return Names(folder, np.array([str(path)[start:] for path in paths]))
 
 
-def labels_of(paths: Sequence[Path]) -> list[str] | None:
-    """Each picture's label, the name of its folder; None if all have the same."""
-    labels = [path.parent.name for path in paths]
-    return labels if len(set(labels)) > 1 else None
-
-
 def numbers_of(asked: Iterable[str | os.PathLike[str]], paths: Sequence[Path]) -> list[int]:
     """Where pictures are among those of a collection, by their path or its end, such as the name.
 

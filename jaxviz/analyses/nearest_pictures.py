@@ -11,7 +11,8 @@ from ..pictures.sets import ArrayPictures, PictureSet
 from ..sweep import Features
 from ..techniques.neighbors import label_agreement, nearest_neighbors
 from .base import kind
-from .collection import ShownPictures, evenly, labels_of, names_of, read_shown
+from .collection import ShownPictures, evenly, names_of, read_shown
+from .labels import labels_of
 
 if TYPE_CHECKING:
     from ..networks.network import Network

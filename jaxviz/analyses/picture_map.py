@@ -1,6 +1,7 @@
 """A map of a collection: pictures whose features are alike lie close together."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -11,7 +12,8 @@ from ..pictures.sets import PictureSet
 from ..sweep import Features
 from ..techniques.embedding import principal_components, t_sne
 from .base import kind
-from .collection import ShownPictures, evenly, labels_of, names_of, read_shown
+from .collection import ShownPictures, evenly, names_of, read_shown
+from .labels import labels_of
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -60,11 +62,13 @@ def picture_map(
     *,
     method: str = "pca",
     num_shown: int = 300,
+    labels: Sequence[str] | Literal["folders"] | None = "folders",
 ) -> PictureMap:
     """Lay a collection out in the plane by its features.
 
     `features` are `jaxviz.sweep.features` of `pictures`; `num_shown` of these, evenly spread, are
-    drawn, and the others are dots. `method` is "pca", or "tsne", which needs scikit-learn.
+    drawn, and the others are dots. `method` is "pca", or "tsne", which needs scikit-learn. `labels`
+    are by default the folders the pictures are in.
     """
     shares = None
     if choice(method, "method", METHODS) == "pca":
@@ -73,7 +77,8 @@ def picture_map(
         points = t_sne(features.vectors)
     numbers = evenly(num_shown, len(features.paths))
     shown = read_shown(pictures, numbers, paths=features.paths)
-    labels = labels_of(features.paths)
+    if isinstance(labels, str):
+        labels = labels_of(features.paths)
     return PictureMap(
         network.spec.title,
         features.manifest["layer"],

@@ -12,6 +12,7 @@ from .options import (
     USUAL,
     BatchSize,
     Dpi,
+    Labels,
     Layer,
     NetworkName,
     Output,
@@ -130,6 +131,7 @@ def neighbors(
             show_default="some, evenly spread",
         ),
     ] = None,
+    labels: Labels = None,
     batch_size: BatchSize = 16,
     output: Output = Path("neighbors.png"),
     dpi: Dpi = None,
@@ -143,12 +145,16 @@ def neighbors(
     """
     from ..analyses import nearest_pictures
     from ..analyses.collection import evenly, numbers_of
+    from ..analyses.labels import read_labels
 
     model = load_for(network, weights, output, save_arrays)
     features, pictures = _features_of(model, folder, layer, batch_size)
     spread = evenly(rows, len(features.paths))
     queries = numbers_of(picture, features.paths) if picture else spread
-    found = nearest_pictures(model, features, pictures, queries=queries, top=top)
+    found = nearest_pictures(
+        model, features, pictures, queries=queries, top=top,
+        labels=read_labels(labels, features.paths) if labels else "folders",
+    )  # fmt: skip
     options = {"folder": str(folder), "layer": found.layer, "top": top, "batch_size": batch_size}
     write_analyses(output, [found], model, options, dpi=dpi, save_arrays=save_arrays)
 
@@ -165,6 +171,7 @@ def map(  # noqa: A001
     pictures: Annotated[
         int, typer.Option("--pictures", min=1, help="Pictures to draw; the others are dots.")
     ] = 300,
+    labels: Labels = None,
     batch_size: SweepBatchSize = None,
     output: Output = Path("map.png"),
     dpi: Dpi = None,
@@ -175,9 +182,13 @@ def map(  # noqa: A001
     If the features do not fit in memory, run `jaxviz features` first and name its OUTPUT.
     """
     from ..analyses import picture_map
+    from ..analyses.labels import read_labels
 
     model = load_for(network, weights, output, save_arrays)
     features, source = _features_of(model, folder, layer, batch_size)
-    found = picture_map(model, features, source, method=method, num_shown=pictures)
+    found = picture_map(
+        model, features, source, method=method, num_shown=pictures,
+        labels=read_labels(labels, features.paths) if labels else "folders",
+    )  # fmt: skip
     options = {"folder": str(folder), "layer": found.layer, "method": method}
     write_analyses(output, [found], model, options, dpi=dpi, save_arrays=save_arrays)

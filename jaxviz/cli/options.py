@@ -47,6 +47,14 @@ Channels = Annotated[
         "--channel", help="Show this channel; may be repeated.", show_default="the strongest"
     ),
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        help="A CSV of picture names and labels.",
+        show_default="the folders that pictures are in",
+    ),
+]
 BatchSize = Annotated[
     int, typer.Option("--batch-size", min=1, help="Pictures (or variants) evaluated at a time.")
 ]

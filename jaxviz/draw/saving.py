@@ -143,7 +143,9 @@ def canvas_of(figure: Figure) -> Iterator[FigureCanvasAgg]:
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # $ begins no formula
         text.set_text(printable(text.get_text()))
-        text.set_fontfamily(style.families)
+        font = style.font_of(text.get_text(), weight=text.get_fontweight())
+        text.set_fontfamily(font.get_family())
+        text.set_fontweight(font.get_weight())
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for the letter

@@ -21,6 +21,7 @@ _WIDE = (
     "Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai",
     "Noto Emoji", "Segoe UI Symbol", "Unifont",
 )  # fmt: skip
+_LATIN = "\u024f"  # the last letter that every font is expected to have
 _CAPTION_SIZE = 8  # points; room for text was measured with letters of this size
 
 
@@ -49,10 +50,13 @@ class Style(NamedTuple):
         """Matplotlib's properties of a title."""
         return {"fontsize": 1.25 * self.font_size, "color": "#111111", "fontweight": "bold"}
 
-    @property
-    def families(self) -> list[str]:
-        """The font, and after it those for letters that it does not have."""
-        return [self.font or matplotlib.rcParams["font.family"][0], *_wide_fonts()]
+    def font_of(self, text: str, **properties: Any) -> FontProperties:
+        """The font of a text; one that is not Latin also gets fonts of many scripts, not bold."""
+        families = [self.font or matplotlib.rcParams["font.family"][0]]
+        wide = _wide_fonts() if any(letter > _LATIN for letter in text) else []
+        if wide:
+            properties["weight"] = "normal"
+        return FontProperties(family=[*families, *wide], **properties)
 
     def room(self, inches: float) -> float:
         """The inches that a caption needs if one of the usual size needs so many."""
@@ -62,7 +66,7 @@ class Style(NamedTuple):
         """Break the lines of a text that are wider than so many inches."""
         self._check()
         size, weight = (1.25, "bold") if title else (1.0, "normal")
-        font = FontProperties(family=self.families, size=size * self.font_size, weight=weight)
+        font = self.font_of(text, size=size * self.font_size, weight=weight)
         lines: list[str] = []
         for line in printable(text).split("\n"):
             with warnings.catch_warnings():

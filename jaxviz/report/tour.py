@@ -12,7 +12,7 @@ from PIL import Image
 
 from .. import analyses, draw, sweep
 from ..analyses import Analysis, Picture, provenance
-from ..analyses.collection import labels_of
+from ..analyses.labels import labels_of
 from ..files import claim_folder, write_manifest, write_whole
 from ..networks.network import Network
 from ..pictures.folders import Skipped, find_pictures
