@@ -57,16 +57,21 @@ def forward_work(function, images):
     return Work(2 * adds, 4 * parameters, 4 * result)
 
 
+def _only(outputs):
+    (value,) = outputs.values()
+    return value
+
+
 def occlusion_work(apply, params, image_shape, **places):
-    """Of incremental occlusion to the layer that `apply` returns, with the whole image before.
+    """Of incremental occlusion to the one layer of `apply`, with the whole image before.
 
     These are the products that the method makes, which are fewer than those of whole passes.
     """
-    report = jaxviz.explain_occlusion(apply, params, image_shape, score=lambda x: x, **places)
+    report = jaxviz.explain_occlusion(apply, params, image_shape, score=_only, **places)
     positions = sum(report.group_sizes)
     adds = sum(step.multiply_adds * (1 + positions * step.share) for step in report.steps)
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    alone = forward_work(lambda x: apply(params, x), image)
+    alone = forward_work(lambda x: _only(apply(params, x)), image)
     boxes = report.steps[-1].boxes if report.steps else [(places["window"],) * 2 + image_shape[2:]]
     of_groups = zip(report.group_sizes, boxes, strict=True)
     changed = sum(number * math.prod(box) for number, box in of_groups)

@@ -172,11 +172,12 @@ def occlusion():
     for end, (layer, peer) in enumerate(zip(("windows", *names), peers, strict=True)):
 
         def apply(params, images, end=end):
-            return jax_network(case.layers[:end], params, images)
+            return {"layer": jax_network(case.layers[:end], params, images)}
 
         def score(outputs, last=layer == names[-1]):
-            axes = tuple(range(1, outputs.ndim))
-            return outputs[:, bench_occlusion.TARGET] if last else outputs.sum(axes)
+            value = outputs["layer"]
+            axes = tuple(range(1, value.ndim))
+            return value[:, bench_occlusion.TARGET] if last else value.sum(axes)
 
         run = functools.partial(
             jaxviz.occlusion_map, apply, case.params, case.image[None], score=score, fill=0.0,

@@ -54,11 +54,11 @@ def test_a_layers_own_work_is_a_difference(floors):
 def test_occlusion_by_a_pointwise_network_is_counted_as_by_hand(floors):
     mix = jnp.ones((3, 5))
     places = {"window": 4, "stride": 4}
-    work = floors.occlusion_work(lambda params, x: x @ params, mix, (8, 8, 3), **places)
+    work = floors.occlusion_work(lambda params, x: {"mix": x @ params}, mix, (8, 8, 3), **places)
     assert work.operations == 2 * (64 + 4 * 16) * 3 * 5  # the image, then four windows
     assert work.parameters == 4 * 3 * 5
     assert work.result == 4 * (64 + 4 * 16) * 5
-    nothing = floors.occlusion_work(lambda params, x: x, mix, (8, 8, 3), **places)
+    nothing = floors.occlusion_work(lambda params, x: {"same": x}, mix, (8, 8, 3), **places)
     assert nothing == floors.Work(0, 0, 4 * (64 + 4 * 16) * 3)
 
 

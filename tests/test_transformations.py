@@ -93,10 +93,10 @@ def sharded():
             images = jax.device_put(IMAGES, jax.NamedSharding(mesh, batch))
             found = [function(images), jax.jit(function)(images)]
             with jax.set_mesh(mesh):
-                found += [function(IMAGES), function(images), jax.jit(function)(images)]
+                found += [function(IMAGES), function(images)]
             if name in ALONE:
                 shared = jax.shard_map(function, mesh=mesh, in_specs=batch, out_specs=batch)
-                found += [shared(images), jax.jit(shared)(images)]
+                found.append(jax.jit(shared)(images))
             for one in found:
                 jax.tree.map(assert_close, one, expected[name])
         print(name)
