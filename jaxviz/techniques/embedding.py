@@ -80,12 +80,13 @@ def principal_components(
 def _traced_components(vectors: Any, k: int) -> Projection:
     """The same as one jax program, by a singular value decomposition of all vectors."""
     vectors = devices.gathered(vectors)
-    centered = vectors - vectors.mean(axis=0)
+    centered = vectors - vectors.mean(axis=0, keepdims=True)
     left, scales, right = jnp.linalg.svd(centered, full_matrices=False)
     largest = jnp.take_along_axis(right, jnp.abs(right).argmax(axis=1)[:, None], axis=1)[:, 0]
     total = (scales**2).sum()
     shares = scales[:k] ** 2 / jnp.where(total == 0, 1, total)
-    return Projection(left[:, :k] * scales[:k] * jnp.sign(largest[:k]), shares)
+    weights = (scales[:k] * jnp.sign(largest[:k]))[None]
+    return Projection(left[:, :k] * weights, shares)
 
 
 def t_sne(vectors: Float[Array, "vectors dim"], *, seed: int = 0) -> Float[np.ndarray, "vectors 2"]:
