@@ -17,8 +17,10 @@ def packed(values, bits, order, kind):
     return np.packbits(places.astype(np.uint8).reshape(len(rows), -1), axis=1).tobytes()
 
 
-def tiff(values, bits, photometric, *, planes=False, order="<", kind=1, extra=(), palette=()):
-    """The bytes of an uncompressed TIFF of samples (height, width, samples)."""
+def tiff(
+    values, bits, photometric, *, planes=False, order="<", kind=1, extra=(), palette=(), turn=1
+):
+    """The bytes of an uncompressed TIFF of samples (height, width, samples), with a turn of EXIF."""
     height, width, samples = values.shape
     parts = np.split(values, samples, axis=2) if planes else [values]
     body, offsets, lengths = b"", [], []
@@ -29,7 +31,7 @@ def tiff(values, bits, photometric, *, planes=False, order="<", kind=1, extra=()
     short, long = "H", "I"
     entries = [
         (256, short, [width]), (257, short, [height]), (258, short, [bits] * samples),
-        (259, short, [1]), (262, short, [photometric]), (273, long, offsets),
+        (259, short, [1]), (262, short, [photometric]), (273, long, offsets), (274, short, [turn]),
         (277, short, [samples]), (278, short, [height]), (279, long, lengths),
         (284, short, [2 if planes else 1]), (320, short, list(palette)),
         (338, short, list(extra)), (339, short, [kind] * samples),

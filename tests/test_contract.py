@@ -240,6 +240,13 @@ def test_a_class_for_each_image(given, kind, method):
     assert_close(kind(given(classes))(outputs), found.baseline)
 
 
+def test_a_class_for_each_image_is_explained():
+    found = jaxviz.explain_occlusion(
+        apply, None, (4, 4, 3), score=jaxviz.logit([4, 0, 2]), window=2, stride=2
+    )
+    assert found.group_sizes == (4,)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_class_that_argmax_finds(kind):
     def found(images):

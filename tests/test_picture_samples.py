@@ -115,6 +115,26 @@ def test_tiffs_with_a_palette(bits, tmp_path):
         assert np.abs(came - palette[stored[..., 0].astype(int)]).max() <= 1
 
 
+TURNED = {
+    1: lambda x: x, 2: lambda x: x[:, ::-1], 3: lambda x: x[::-1, ::-1], 4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1), 6: lambda x: np.rot90(x, -1),
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1), 8: np.rot90,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+@pytest.mark.parametrize("photometric", [WHITE, BLACK, RGB])
+@pytest.mark.parametrize("turn", TURNED)
+def test_turned_tiffs_come_out_upright(turn, photometric, bits, tmp_path):
+    stored = np.rint(LIGHT[..., : SAMPLES[photometric]] * (2**bits - 1))
+    came = found(tiff(stored, bits, photometric, turn=turn), tmp_path, ".tif")
+    if (photometric, bits) == (RGB, 1):
+        assert came is None
+        return
+    wanted = TURNED[turn](right(stored / (2**bits - 1), photometric, ()))
+    assert np.abs(came - np.rint(wanted)).max() <= 1
+
+
 GRAY, COLOR, INDEXED, GRAY_ALPHA, COLOR_ALPHA = 0, 2, 3, 4, 6
 PNGS = {GRAY: 1, COLOR: 3, INDEXED: 1, GRAY_ALPHA: 2, COLOR_ALPHA: 4}
 

@@ -50,7 +50,8 @@ def decode(source: Source) -> Pixels:
             warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
             if isinstance(source, Image.Image):
                 return _decode_image(source, name)
-            with Image.open(source, formats=FORMATS) as image:
+            # Of a named file Pillow maps uncompressed pixels, and a turned TIFF comes out garbled.
+            with Path(source).open("rb") as file, Image.open(file, formats=FORMATS) as image:
                 return _decode_image(image, name)
     except UnidentifiedImageError:
         raise InputError(f"{name}: not a picture of a kind that Pillow reads") from None

@@ -189,6 +189,9 @@ def explain_occlusion(
     tops, lefts = np.repeat(rows, len(cols)), np.tile(cols, len(rows))
     shape = (int(image_shape[0]), int(image_shape[1]), int(image_shape[2]))
     dtype = image_type(params)
+    every = getattr(score, "for_every_image", None)
+    if every is not None:
+        score = every(len(score.index))  # type: ignore[attr-defined]
     score_shape(score, apply, params, jax.ShapeDtypeStruct((1, *shape), dtype))
     return explain(
         lambda x: scores_of(score, apply, params, x), shape, tops, lefts, window=window, dtype=dtype
