@@ -20,7 +20,7 @@ def packed(values, bits, order, kind):
 def tiff(
     values, bits, photometric, *, planes=False, order="<", kind=1, extra=(), palette=(), turn=1
 ):
-    """The bytes of an uncompressed TIFF of samples (height, width, samples), with a turn of EXIF."""
+    """The bytes of an uncompressed TIFF of samples (height, width, samples), turned as in EXIF."""
     height, width, samples = values.shape
     parts = np.split(values, samples, axis=2) if planes else [values]
     body, offsets, lengths = b"", [], []
