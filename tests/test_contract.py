@@ -288,3 +288,30 @@ def test_principal_components_of_what_is_not_finite(value):
     vectors[2, 1] = value
     message = refusal(jaxviz.principal_components, vectors)
     assert message == "vectors: expected finite numbers, got others among them"
+
+
+@pytest.mark.parametrize("index", [[1, 2], 1.5, "a", None, True, jnp.array(1.0)])
+def test_channels_and_places_that_are_no_numbers(index):
+    assert refusal(jaxviz.feature_map, "map", index).startswith("channel: expected a whole number")
+    assert refusal(jaxviz.unit, "map", 0, index, 0).startswith("row: expected a whole number")
+    assert refusal(jaxviz.unit, "map", 0, 0, index).startswith("col: expected a whole number")
+
+
+@pytest.mark.parametrize("make", [lambda i: jaxviz.feature_map("map", i),
+                                  lambda i: jaxviz.unit("map", i, 1, 2)])  # fmt: skip
+def test_a_channel_may_be_traced(make):
+    found = jax.jit(lambda index: occlusion(apply, make(index)).scores)(1)
+    assert_close(found, occlusion(apply, make(np.int64(1))).scores)
+
+
+def test_images_of_more_digits_than_jax_keeps_are_taken_without_a_warning():
+    found = occlusion(apply, images=IMAGES.astype(np.float64))
+    assert_close(found.scores, occlusion(apply).scores)
+
+
+def test_vectors_and_indices_that_are_no_numbers():
+    names = np.array([["a"], ["b"]])
+    assert "expected vectors of numbers" in refusal(jaxviz.nearest_neighbors, names, names, k=1)
+    said = refusal(jaxviz.label_agreement, np.array([[0.0]]), ["a"], ["a"])
+    assert said == "indices: expected whole numbers, got float64"
+    assert "got NoneType" in refusal(jaxviz.top_patches, apply, None, None, layers="map")

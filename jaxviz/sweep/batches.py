@@ -71,6 +71,8 @@ def _stacked(batches: Iterable[Array]) -> Iterator[tuple[Any, np.ndarray]]:
     """One batch for each device, with the numbers of its images; all of one shape and type."""
     first = None
     begin, number = 0, devices.number()
+    if not isinstance(batches, Iterable):
+        raise InputError(f"batches: expected some of images, got {type(batches).__name__}")
     waiting = iter(batches)
     while group := list(itertools.islice(waiting, number)):
         padded, indices = [], []

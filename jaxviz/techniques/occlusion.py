@@ -212,7 +212,7 @@ def _places(
 def _filling(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     expected = f"fill: expected a number, {shape[2:]} or {shape}"
     try:
-        filling = jnp.asarray(fill, dtype)
+        filling = jnp.asarray(fill, jax.dtypes.canonicalize_dtype(dtype))
     except (TypeError, ValueError):
         raise InputError(f"{expected}, got {fill!r}") from None
     if filling.shape not in ((), shape[2:], shape):

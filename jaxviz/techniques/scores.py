@@ -34,9 +34,20 @@ def _layer(outputs: Outputs, layer: str) -> Any:
     return outputs[layer]
 
 
-def _check_index(values: Any, what: str, index: int, *, axis: int) -> None:
-    if not 0 <= index < values.shape[axis]:
+def _check_index(values: Any, what: str, index: Any, *, axis: int) -> None:
+    """Refuse an index that is not there; a traced one cannot be looked at."""
+    if not isinstance(index, jax.core.Tracer) and not 0 <= index < values.shape[axis]:
         raise InputError(f"{what}: expected 0 to {values.shape[axis] - 1}, got {index}")
+
+
+def _whole(index: Any, what: str) -> Any:
+    """An index as an int, or as it is if it is traced."""
+    if isinstance(index, jax.core.Tracer):
+        return index
+    given = np.asarray(index)
+    if given.dtype.kind not in "iu" or given.ndim:
+        raise InputError(f"{what}: expected a whole number, got {index!r}")
+    return int(given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +142,7 @@ def log_probability(index: Any, *, layer: str | None = None) -> _ClassScore:
 @dataclasses.dataclass(frozen=True)
 class _FeatureMapScore:
     layer: str
-    channel: int
+    channel: Any
 
     def __call__(self, outputs: Outputs) -> Any:
         values = _layer(outputs, self.layer)
@@ -141,22 +152,22 @@ class _FeatureMapScore:
         return values[..., self.channel].sum(axis=(1, 2))
 
 
-def feature_map(layer: str, channel: int) -> _FeatureMapScore:
+def feature_map(layer: str, channel: Any) -> _FeatureMapScore:
     """One feature map summed over space, as in Zeiler & Fergus 2014, fig. 7b.
 
     >>> import numpy as np
     >>> float(feature_map("conv5", 0)({"conv5": np.ones((1, 2, 3, 4))})[0])
     6.0
     """
-    return _FeatureMapScore(layer, channel)
+    return _FeatureMapScore(layer, _whole(channel, "channel"))
 
 
 @dataclasses.dataclass(frozen=True)
 class _UnitScore:
     layer: str
-    channel: int
-    row: int
-    col: int
+    channel: Any
+    row: Any
+    col: Any
 
     def __call__(self, outputs: Outputs) -> Any:
         values = _layer(outputs, self.layer)
@@ -168,11 +179,11 @@ class _UnitScore:
         return values[:, self.row, self.col, self.channel]
 
 
-def unit(layer: str, channel: int, row: int, col: int) -> _UnitScore:
+def unit(layer: str, channel: Any, row: Any, col: Any) -> _UnitScore:
     """One channel at one position of a layer's map.
 
     >>> import numpy as np
     >>> float(unit("conv1", 1, 0, 2)({"conv1": np.arange(6.0).reshape(1, 1, 3, 2)})[0])
     5.0
     """
-    return _UnitScore(layer, channel, row, col)
+    return _UnitScore(layer, _whole(channel, "channel"), _whole(row, "row"), _whole(col, "col"))

@@ -81,6 +81,10 @@ def nearest_neighbors(
         raise InputError(f"neighbors: expected (queries, dim) and (database, dim), got {shapes}")
     if 0 in (*shapes[0], *shapes[1]):
         raise InputError(f"neighbors: expected vectors to compare, got shapes {shapes}")
+    for vectors in (queries, database):
+        kind = getattr(vectors, "dtype", None) or np.asarray(vectors).dtype
+        if not any(jnp.issubdtype(kind, one) for one in (jnp.number, jnp.bool_)):
+            raise InputError(f"neighbors: expected vectors of numbers, got {kind}")
     if exclude_self:
         if shapes[0] != shapes[1]:
             raise InputError(f"exclude_self: queries must be the database, got shapes {shapes}")
@@ -130,6 +134,8 @@ def label_agreement(
             f"labels: expected one for each of {rows.shape[0]} queries and each row of the "
             f"database, got shapes {wanted.shape} and {offered.shape}"
         )
+    if not jnp.issubdtype(rows.dtype, jnp.integer):
+        raise InputError(f"indices: expected whole numbers, got {rows.dtype}")
     if traced:
         return (offered[rows] == wanted[:, None]).mean()
     if rows.size and not 0 <= rows.min() <= rows.max() < len(offered):
