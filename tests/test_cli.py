@@ -92,6 +92,14 @@ def test_occlude(options, command, tmp_path, picture):
         assert found["heatmap"].shape == (1, 227, 227)
 
 
+@pytest.mark.parametrize("name", ["patches", "features", "pack"])
+def test_a_command_that_writes_a_folder_refuses_the_name_of_a_file(name, command, tmp_path, folder):
+    code, out, err = command(name, folder, "--output", tmp_path / "new.png")
+    assert (code, out) == (2, "")
+    assert "expected a folder's name, got that of a file" in err
+    assert not (tmp_path / "new.png").exists()
+
+
 def test_neighbors(command, tmp_path, folder):
     png = tmp_path / "near.png"
     out = run_all(command, png, "neighbors", folder, "--layer", "pool2", "--top", 2)
@@ -284,7 +292,7 @@ def test_unreadable_pictures_of_a_folder_are_named_and_left_out(command, spoiled
     *skipped, others = (line for line in err.splitlines())
     names = sorted(line.split(":")[0] for line in skipped)
     assert names == [f"skipped {spoiled / name}" for name in ("cut.png", "text.png")]
-    assert re.fullmatch(r"passed over \d files, no pictures: .*\d \.\w+.*", others)
+    assert re.fullmatch(r"passed over, no pictures by their names: .*\d \.\w+.*", others)
 
 
 def test_several_pictures_windows_of_two_sides_and_one_scale(command, tmp_path, folder):

@@ -76,4 +76,4 @@ def report_skipped(skipped: Sequence[Any], places: Sequence[Path] = ()) -> None:
     if others:
         kinds = [f"{count} {kind or 'without suffix'}" for kind, count in others.most_common(5)]
         listed = ", ".join([*kinds, *(["..."] if len(others) > 5 else [])])
-        print(f"passed over {others.total()} files, no pictures: {listed}", file=sys.stderr)
+        print(f"passed over, no pictures by their names: {listed}", file=sys.stderr)

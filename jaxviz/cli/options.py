@@ -66,7 +66,17 @@ Dpi = Annotated[
     float | None,
     typer.Option("--dpi", min=1, help="Pixels an inch of the figure.", show_default="110"),
 ]
-OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")]
+
+
+def _folder(path: Path) -> Path:
+    if path.suffix.lower() in (".png", ".pdf", ".svg", ".npy", ".npz") and not path.exists():
+        raise typer.BadParameter(f"expected a folder's name, got that of a file, {path}")
+    return path
+
+
+OutputFolder = Annotated[
+    Path, typer.Option("--output", "-o", callback=_folder, help="The folder to write into.")
+]
 SaveArrays = Annotated[
     bool,
     typer.Option(

@@ -19,7 +19,9 @@ _FRAME = 3  # pixels
 # Without gray, which is that of the others.
 _COLORS = [colormaps["tab10"](place)[:3] for place in range(10) if place != 7]
 _GRAY = (176, 176, 176)  # of pictures without a label, and of the labels that are left
-_FENCE = 2.0  # quartile ranges beyond the quartiles: what lies farther is drawn at the border
+# What lies farther out than both of these is drawn at the border.
+_FENCE = 2.0  # quartile ranges beyond the quartiles
+_MOST = 0.01  # of the points, on each side
 
 
 @figure_of.register
@@ -73,8 +75,10 @@ def _inside(points: np.ndarray) -> tuple[np.ndarray, int]:
     """The points from 0 to 1 along each axis, and how many were moved to the border for that."""
     first, third = np.quantile(points, [0.25, 0.75], axis=0)
     reach = _FENCE * (third - first)
-    low = np.maximum(points.min(axis=0), first - reach)
-    high = np.minimum(points.max(axis=0), third + reach)
+    lowest = np.quantile(points, _MOST, axis=0, method="higher")
+    highest = np.quantile(points, 1 - _MOST, axis=0, method="lower")
+    low = np.maximum(points.min(axis=0), np.minimum(first - reach, lowest))
+    high = np.minimum(points.max(axis=0), np.maximum(third + reach, highest))
     clipped = np.clip(points, low, high)
     far = int((clipped != points).any(axis=1).sum())
     return (clipped - low) / np.where(high > low, high - low, 1), far
