@@ -7,8 +7,13 @@ from .incremental import ReceptiveField as ReceptiveField
 from .incremental import receptive_field as receptive_field
 from .networks.catalog import networks as networks
 from .networks.loading import load as load
+from .networks.modules import from_equinox as from_equinox
+from .networks.modules import from_linen as from_linen
+from .networks.modules import from_nnx as from_nnx
+from .networks.named import name_activations as name_activations
 from .networks.network import Network as Network
 from .networks.network import NetworkSpec as NetworkSpec
+from .networks.onnx.loading import load_onnx as load_onnx
 from .pictures.preprocessing import Preprocessing as Preprocessing
 from .sweep.batches import top_patches as top_patches
 from .techniques.activations import activation_maps as activation_maps

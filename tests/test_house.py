@@ -10,15 +10,16 @@ PACKAGE = Path(jaxviz.__file__).parent
 
 # Each room and the floor it is on; imports go strictly downward, but inside a package.
 FLOORS = {
-    "_typing": 0, "_checks": 1, "_prefetch": 1, "_safetensors": 1, "jaxpr": 1,
-    "files": 2, "cpu": 2, "_contract": 2,
-    "pictures": 3, "devices": 3, "incremental": 3,
-    "techniques": 4, "networks": 4,
-    "sweep": 5, "porting": 5,
-    "analyses": 6,
-    "draw": 7,
-    "report": 8,
-    "cli": 9, "__main__": 10,
+    "_typing": 0, "_checks": 1, "_prefetch": 1, "_safetensors": 1,
+    "jaxpr": 2, "files": 2,
+    "cpu": 3, "_contract": 3, "_independence": 3,
+    "pictures": 4, "devices": 4, "incremental": 4,
+    "techniques": 5, "networks": 5,
+    "sweep": 6, "porting": 6,
+    "analyses": 7,
+    "draw": 8,
+    "report": 9,
+    "cli": 10, "__main__": 11,
 }  # fmt: skip
 
 
@@ -76,11 +77,11 @@ def test_options_are_keyword_only_and_docstrings_have_examples():
     data = {
         "apply", "params", "images", "batches", "kernel", "queries", "database", "maps", "name",
         "index", "layer", "channel", "row", "col", "indices", "query_labels", "database_labels",
-        "image_shape", "fun", "image", "vectors",
+        "image_shape", "fun", "image", "vectors", "function", "module", "variables", "path",
     }  # fmt: skip
     for function in filter(inspect.isfunction, techniques):
         for name, parameter in inspect.signature(function).parameters.items():
-            if parameter.kind is not parameter.KEYWORD_ONLY:
+            if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
                 assert name in data, f"{function.__name__}: {name} should be keyword-only"
         assert function.__doc__, function.__name__
         if function.__name__ != "networks":

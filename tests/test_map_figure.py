@@ -78,6 +78,6 @@ def test_all_points_are_on_the_map_in_their_order(points):
 
 
 def test_a_heavy_tail_stays_on_the_map():
-    """Of 250 points of a Cauchy distribution at most three a side are moved, of the many far ones."""
+    """Of 250 points of a Cauchy distribution, many far out, at most three a side are moved."""
     points = np.random.default_rng(0).standard_cauchy((250, 2))
     assert _inside(points)[1] <= 4 * 3

@@ -84,7 +84,13 @@ class _Recorder:
             slots.append(slot)
         return slots
 
-    def inline(self, jaxpr: Any, constants: Iterable[Slot], inputs: Iterable[Slot]) -> list[Slot]:
+    def inline(
+        self,
+        jaxpr: Any,
+        constants: Iterable[Slot],
+        inputs: Iterable[Slot],
+        calls: tuple[Any, ...] = (),
+    ) -> list[Slot]:
         environment: dict[Any, Slot] = dict(zip(jaxpr.constvars, constants, strict=True))
         environment.update(zip(jaxpr.invars, inputs, strict=True))
 
@@ -94,20 +100,23 @@ class _Recorder:
 
         for equation in jaxpr.eqns:
             operands = tuple(slot_of(atom) for atom in equation.invars)
+            within = (*calls, equation)
             body = equation.params.get(_BODIES.get(equation.primitive.name, ""))
             results: Sequence[Slot]
             if equation.primitive.name == "split":
                 body = _slices(**equation.params, operand=equation.invars[0].aval)
             if body is None:
-                results = self.append(jaxpr, equation, operands)
+                results = self.append(jaxpr, equation, operands, calls)
             elif isinstance(body, core.ClosedJaxpr):
-                results = self.inline(body.jaxpr, self.new_constants(body), operands)
+                results = self.inline(body.jaxpr, self.new_constants(body), operands, within)
             else:
-                results = self.inline(body, (), operands)
+                results = self.inline(body, (), operands, within)
             environment.update(zip(equation.outvars, results, strict=True))
         return [slot_of(atom) for atom in jaxpr.outvars]
 
-    def append(self, jaxpr: Any, equation: Any, inputs: tuple[Slot, ...]) -> tuple[int, ...]:
+    def append(
+        self, jaxpr: Any, equation: Any, inputs: tuple[Slot, ...], calls: tuple[Any, ...]
+    ) -> tuple[int, ...]:
         outputs = tuple(self.new_slot(variable.aval) for variable in equation.outvars)
         key = tuple((name, _hashable(value)) for name, value in sorted(equation.params.items()))
         variables = dict.fromkeys(v for v in equation.invars if not isinstance(v, core.Literal))
@@ -124,9 +133,17 @@ class _Recorder:
             jaxpr=jaxpr.replace(
                 constvars=[], invars=[*variables], outvars=equation.outvars, eqns=[equation]
             ),
+            scopes=tuple(name for one in (*calls, equation) for name in _scopes(one)),
+            calls=calls,
         )
         self.steps.append(step)
         return outputs
+
+
+def _scopes(equation: Any) -> tuple[str, ...]:
+    """The names in an equation's name stack; transformations such as vmap are none."""
+    stack = equation.source_info.name_stack.stack
+    return tuple(entry.name for entry in stack if type(entry).__name__ == "Scope")
 
 
 def _slices(*, axis: int, sizes: Sequence[Any], operand: Any) -> core.ClosedJaxpr:

@@ -6,6 +6,7 @@ compilation cache. `recording.record` makes one.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -40,7 +41,11 @@ Slot = int | Constant
 
 @dataclass(frozen=True)
 class Step:
-    """One primitive applied to the values in `inputs`, written to the slots `outputs`."""
+    """One primitive applied to the values in `inputs`, written to the slots `outputs`.
+
+    scopes: the names that JAX's name stack gave it, the outermost first.
+    calls: the equations of the inner calls that it was in, the outermost first.
+    """
 
     name: str
     inputs: tuple[Slot, ...]
@@ -50,6 +55,19 @@ class Step:
     key: tuple[Any, ...]
     params: Mapping[str, Any] = field(compare=False, repr=False)
     jaxpr: core.Jaxpr = field(compare=False, repr=False)
+    scopes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    calls: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def place(self) -> str:
+        """The operation and the line that called it, outside of JAX and its neural networks."""
+        for equation in (*self.jaxpr.eqns, *reversed(self.calls)):
+            traceback = equation.source_info.traceback
+            for frame in traceback.frames if traceback else ():
+                path = PurePath(frame.file_name)
+                if not {"jax", "flax", "equinox", "jaxviz"} & set(path.parts[:-1]):
+                    return f"{self.name} at {path.name}:{frame.line_num}"
+        return self.name
 
     def bind(self, *operands: Any) -> list[Any]:
         """The step applied to arrays, whose sizes may differ from the recorded ones."""

@@ -148,9 +148,13 @@ class Network:
     def kernel(self, layer: str) -> Any:
         """The weights of a convolution: (height, width, channels in, filters).
 
-        They are found in the parameters as the array `kernel` of the layer of this name, as Flax
-        and our own networks store them. A `/` in the layer's name goes one level deeper.
+        An `apply` may have a method `kernel(params, layer)` that gives them. Else they are found in
+        the parameters as the array `kernel` of the layer of this name, as Flax and our own networks
+        store them; a `/` in the layer's name goes one level deeper.
         """
+        own = getattr(self.apply, "kernel", None)
+        if own is not None:
+            return own(self.params, layer)
         kernels: dict[str, Any] = {}
         for path, value in jax.tree_util.tree_leaves_with_path(self.params):
             name = jax.tree_util.keystr(path, simple=True, separator="/").removesuffix("/value")

@@ -1,0 +1,84 @@
+"""Whether a network looks at each image by itself, as everything that works in chunks needs.
+
+The batch is followed through the tape, which says where images are mixed. Where the tape has an
+operation that cannot be followed, or random numbers, two images are evaluated together and apart.
+"""
+
+import contextlib
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._checks import InputError, image_type
+from ._typing import Apply, Params
+from .jaxpr.axes import follow, image_axes
+from .jaxpr.recording import record
+from .jaxpr.tape import Step
+
+_RANDOM = ("random_bits", "random_wrap", "random_unwrap", "threefry2x32", "rng_bit_generator")
+_CLOSE = (
+    0.01  # of the largest number: far from round-off, and from the smallest mixing that matters
+)
+
+_known: "weakref.WeakKeyDictionary[Any, set[Any]]" = weakref.WeakKeyDictionary()
+
+
+def independent(apply: Apply, params: Params, image_shape: Any) -> None:
+    """Refuse an `apply` whose images depend on one another, or whose values differ between calls.
+
+    image_shape: (height, width, channel). The answer is remembered for each `apply` and shape.
+
+    >>> independent(lambda params, images: {"mean": images.mean(axis=(1, 2))}, None, (4, 4, 3))
+    """
+    key = (tuple(image_shape), str(image_type(params)))
+    try:
+        if key in _known.setdefault(apply, set()):
+            return
+    except TypeError:  # it has no hash, or cannot be referred to weakly
+        pass
+    images = jax.ShapeDtypeStruct((2, *image_shape), image_type(params))
+    tape = record(apply, params, images).tape
+    followed = follow(tape, {tape.inputs[-1]: image_axes(images.shape)})
+    random = next((step for step in tape.steps if step.name in _RANDOM), None)
+    doubtful = followed.unknown or random
+    leaves = jax.tree.leaves(params)
+    if doubtful and not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        _compare(apply, params, images, doubtful)
+    with contextlib.suppress(KeyError, TypeError):
+        _known[apply].add(key)
+
+
+def _compare(apply: Apply, params: Params, images: Any, step: Step) -> None:
+    """Evaluate two images together and apart, and twice."""
+    noise = np.random.default_rng(0).normal(size=images.shape)
+    pair = jnp.asarray(noise, images.dtype)
+    together, again = apply(params, pair), apply(params, pair)
+    apart = [apply(params, image) for image in (pair[:1], pair[1:])]
+    paths = jax.tree_util.tree_leaves_with_path(together)
+    for (path, both), repeated, *alone in zip(
+        paths, jax.tree.leaves(again), *map(jax.tree.leaves, apart), strict=True
+    ):
+        layer = jax.tree_util.keystr(path, simple=True, separator="/") or "its output"
+        if not _agree(both, repeated):
+            raise InputError(
+                f"apply: {layer} differs from call to call ({step.place}); turn dropout and other "
+                "randomness off"
+            )
+        if not _agree(both, np.concatenate([np.asarray(one) for one in alone])):
+            raise InputError(
+                f"apply: images of a batch depend on one another: {layer} of an image changes "
+                f"with a second image beside it ({step.place}); evaluate the network with "
+                "running averages and without dropout (evaluation mode)"
+            )
+
+
+def _agree(one: Any, other: Any) -> bool:
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    if one.shape != other.shape:
+        return False
+    finite = np.isfinite(one) & np.isfinite(other)
+    size = np.abs(one[finite]).max(initial=0)
+    return bool((np.abs(one[finite] - other[finite]) <= _CLOSE * size).all())

@@ -1,0 +1,229 @@
+"""`load_onnx`: a network from an ONNX file."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..._checks import InputError
+from ...pictures.preprocessing import Preprocessing
+from ..named import name_activations
+from ..network import Network
+from ..sources import file_digest
+from .graph import Graph, read_graph
+from .operators_elementwise import ELEMENTWISE
+from .operators_neural import NEURAL
+from .operators_resize import RESIZE
+from .operators_shape import SHAPES
+from .values import Node, Operator, Value, static
+
+OPERATORS: Mapping[str, Operator] = ELEMENTWISE | SHAPES | NEURAL | RESIZE
+
+
+def load_onnx(
+    path: str | os.PathLike[str],
+    *,
+    image_shape: Sequence[int] | None = None,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str] = (),
+    roles: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    title: str | None = None,
+    pre: bool = False,
+) -> Network:
+    """Load a network from an ONNX file, with the weights beside it if it keeps them there.
+
+    The file is read with the package `onnx` (pip install jaxviz-cnn[onnx]) and run by JAX: layers
+    are named as in the network that was exported, activations are (batch, height, width, channel),
+    weights are `params`, and everything differentiates. `jaxviz.networks.onnx.loading.OPERATORS`
+    lists the operators.
+
+    Args:
+        path: a file of operators of version 7 or newer, with one input, (batch, channel, height,
+            width) or (batch, height, width, channel).
+        image_shape: (height, width, channel), where the file leaves the sizes open and there is no
+            preprocessing.
+        preprocessing: how pictures become images; an ONNX file does not say it.
+        labels: the class names, in the order of the logits.
+        roles: as for `jaxviz.Network`.
+        name: a short name, by default the file's.
+        title: the name that captions show.
+        pre: whether "LAYER:pre" gives the value before the activation function.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, wants a file from outside its folder, has
+            an operator that is not supported, or sizes that are open.
+
+    >>> import onnx, pathlib, tempfile
+    >>> from onnx import helper
+    >>> images, scores = (
+    ...     helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+    ...     for name, shape in (("images", ("N", 3, 8, 8)), ("scores", ("N", 3, 1, 1))))
+    >>> pool = helper.make_node("GlobalAveragePool", ["images"], ["scores"])
+    >>> graph = helper.make_graph([pool], "mean", [images], [scores])
+    >>> version = [helper.make_opsetid("", 17)]
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "mean.onnx"
+    >>> onnx.save(helper.make_model(graph, opset_imports=version), path)
+    >>> load_onnx(path).layers((8, 8, 3))
+    {'pool1': (1, 1, 3)}
+    """
+    path = Path(path)
+    graph = read_graph(path)
+    unknown = next((node for node in graph.nodes if node.kind not in OPERATORS), None)
+    if unknown:
+        raise InputError(
+            f"{path}: operator {unknown.kind} (node {unknown.name or unknown.outputs[0]!r}) is not "
+            "supported; export the network with other operators, or write it as a function"
+        )
+    axes = graph.image[1]
+    if len(axes) != 4:
+        raise InputError(f"{path}: expected images of 4 axes, got an input of shape {axes}")
+    if axes[0] not in (None, 1):
+        raise InputError(
+            f"{path}: takes {axes[0]} images at a time; export it for one, or for any number"
+        )
+    is_first = not (axes[3] in (1, 3, 4) and axes[1] not in (1, 3, 4))
+    shape = _image_shape(path, axes, is_first, image_shape, preprocessing)
+    params = _params(graph)
+    function = functools.partial(
+        _run if axes[0] is None else _run_each, graph=graph, params_of=params, is_first=is_first
+    )
+    try:
+        return name_activations(
+            function, {one.key: jnp.asarray(one.array) for one in params.values()}, shape,
+            preprocessing=preprocessing, labels=labels, roles=roles, name=name or path.stem,
+            title=title, pre=pre,
+            provenance={"weights": path.name, "sha256": file_digest(path, "sha256")},
+        )  # fmt: skip
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+class _Param(NamedTuple):
+    """A weight: its key in the params, its numbers, and the order of its axes there."""
+
+    key: str
+    array: np.ndarray
+    order: tuple[int, ...]
+
+
+def _image_shape(
+    path: Path,
+    axes: Sequence[int | None],
+    is_first: bool,
+    given: Sequence[int] | None,
+    preprocessing: Preprocessing | None,
+) -> tuple[int, ...]:
+    """The size of images: as the file fixes it, else as it is given."""
+    written = (axes[2], axes[3], axes[1]) if is_first else (axes[1], axes[2], axes[3])
+    if given is None and preprocessing is not None:
+        given = preprocessing.input_shape
+    asked = tuple(given) if given is not None else (None, None, None)
+    if len(asked) != 3:
+        raise InputError(f"image_shape: expected (height, width, channel), got {given!r}")
+    shape = []
+    for fixed, wanted, name in zip(written, asked, ("height", "width", "channels"), strict=True):
+        size = wanted if fixed is None else fixed
+        if size is None:
+            size = 3 if name == "channels" else None
+        if size is None:
+            raise InputError(
+                f"{path}: leaves the {name} of its images open; pass image_shape=(height, width, "
+                "channel) or --size"
+            )
+        if wanted is not None and wanted != size:
+            raise InputError(f"{path}: its images have {size} {name}, not {wanted}")
+        shape.append(int(size))
+    return tuple(shape)
+
+
+def _params(graph: Graph) -> dict[str, _Param]:
+    """The weights: arrays of floating-point numbers, their axes as they are computed with."""
+    users: dict[str, set[tuple[int, ...]]] = {}
+    for node in graph.nodes:
+        for place, name in enumerate(node.inputs):
+            users.setdefault(name, set()).add(_best_order(node, place, graph.numbers.get(name)))
+    params: dict[str, _Param] = {}
+    keys: set[str] = set()
+    for name, array in graph.numbers.items():
+        if array.dtype.kind != "f" or array.size < 2 or name not in users:
+            continue
+        key = name.replace(".", "/").strip("/")
+        key = name if not key or key in keys else key
+        keys.add(key)
+        orders = users[name] - {()}
+        order = orders.pop() if len(orders) == 1 else tuple(range(array.ndim))
+        back = tuple(order.index(axis) for axis in range(array.ndim))
+        params[name] = _Param(key, np.ascontiguousarray(np.transpose(array, order)), back)
+    return params
+
+
+def _best_order(node: Node, place: int, array: np.ndarray | None) -> tuple[int, ...]:
+    """In what order an operator reads the axes of its weights."""
+    if array is None:
+        return ()
+    if node.kind == "Conv" and place == 1 and array.ndim > 2:
+        return (*range(2, array.ndim), 1, 0)
+    if node.kind == "Gemm" and place == 1 and node.get("transB", 0) and array.ndim == 2:
+        return (1, 0)
+    return tuple(range(array.ndim))
+
+
+def _run(
+    params: Mapping[str, Any],
+    images: Any,
+    *,
+    graph: Graph,
+    params_of: Mapping[str, _Param],
+    is_first: bool,
+) -> dict[str, Any]:
+    """The outputs of the graph, by name."""
+    values = {name: static(array) for name, array in graph.numbers.items()}
+    for name, one in params_of.items():
+        values[name] = Value(params[one.key], one.order, graph.numbers[name])
+    order = (0, 3, 1, 2) if is_first else (0, 1, 2, 3)
+    values[graph.image[0]] = Value(images, order)
+    for node in graph.nodes:
+        operands = [values[name] if name else None for name in node.inputs]
+        results = evaluate_node(node, operands)
+        values.update(zip(node.outputs, results, strict=False))
+    return {
+        name: values[name].array if values[name].rank == 4 else values[name].logical
+        for name in graph.outputs
+    }
+
+
+def _run_each(params: Mapping[str, Any], images: Any, **options: Any) -> dict[str, Any]:
+    """The outputs of a graph that takes one image."""
+    return jax.vmap(lambda image: _run(params, image[None], **options))(images)
+
+
+def evaluate_node(node: Node, operands: Sequence[Value | None]) -> list[Value]:
+    """The results of one node; what depends on no image and no weight is computed now."""
+    while operands and operands[-1] is None:
+        operands = operands[:-1]
+    operator = OPERATORS[node.kind]
+    try:
+        if operands and all(one is None or one.is_static for one in operands):
+            with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+                found = _listed(operator(node, operands))
+                return [static(np.asarray(one.logical)) for one in found]
+        with jax.named_scope(node.scope) if node.scope else contextlib.nullcontext():
+            return _listed(operator(node, operands))
+    except InputError as error:
+        message = str(error)
+        raise error if node.kind in message else node.refuse(message) from None
+    except (TypeError, ValueError, IndexError, ZeroDivisionError, AttributeError) as error:
+        shapes = ", ".join(str(one and one.shape) for one in operands)
+        reason = " ".join(str(error).split())[:120]
+        raise node.refuse(f"does not take operands of shapes {shapes} ({reason})") from None
+
+
+def _listed(found: Value | list[Value]) -> list[Value]:
+    return [found] if isinstance(found, Value) else found
