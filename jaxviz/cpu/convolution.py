@@ -1,9 +1,10 @@
 """Convolutions of channels-last arrays as a CPU takes them fastest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from . import policy, toom_cook
@@ -12,14 +13,54 @@ from . import policy, toom_cook
 def group_by_group(
     images: Array, kernel: Array, groups: int, convolve: Callable[[Array, Array, int], Array]
 ) -> Array:
-    """`convolve(images, kernel, groups)`, one group after the other where that is faster.
+    """`convolve(images, kernel, groups)`, a few groups at a time where that is faster.
 
     The channels are last in the images, the kernel and the result, which is equal within round-off.
     """
-    if groups == 1 or not policy.groups_one_by_one(groups):
+    parts = policy.parts_of_groups(groups, kernel.shape[-2])
+    if groups == 1 or parts == 1:
         return convolve(images, kernel, groups)
-    pairs = zip(jnp.split(images, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True)
+    merged = _merged(kernel, groups, groups // parts)
+    pairs = zip(jnp.split(images, parts, axis=-1), jnp.split(merged, parts, axis=-1), strict=True)
     return jnp.concatenate([convolve(*pair, 1) for pair in pairs], axis=-1)
+
+
+def _merged(kernel: Array, groups: int, together: int) -> Array:
+    """The kernel of so many groups together, with zeros from one group to another."""
+    if together == 1:
+        return kernel
+    *taps, into, out = kernel.shape
+    each = out // groups
+    apart = kernel.reshape(*taps, into, groups // together, together, each)
+    own = jnp.eye(together, dtype=kernel.dtype).reshape(together, 1, 1, together, 1)
+    blocks = apart[..., None, :, :, :, :] * own
+    return blocks.reshape(*taps, together * into, out)
+
+
+def depthwise(
+    images: Array, kernel: Array, strides: Sequence[int], dilation: Sequence[int]
+) -> Array:
+    """A convolution of each channel by itself, without padding: products of shifted images.
+
+    images: (batch, *space, channel). kernel: (*taps, 1, out), the outputs of a channel in a row.
+    """
+    *taps, _, out = kernel.shape
+    if out != images.shape[-1]:
+        images = jnp.repeat(images, out // images.shape[-1], axis=-1)
+    ends = [
+        (extent - (size - 1) * gap - 1) // step * step + 1
+        for extent, size, gap, step in zip(images.shape[1:-1], taps, dilation, strides, strict=True)
+    ]
+    total: Any = None
+    for tap in np.ndindex(*taps):
+        starts = [place * gap for place, gap in zip(tap, dilation, strict=True)]
+        limits = [start + end for start, end in zip(starts, ends, strict=True)]
+        shifted = lax.slice(
+            images, (0, *starts, 0), (images.shape[0], *limits, out), (1, *strides, 1)
+        )
+        product = shifted * kernel[(*tap, 0)]
+        total = product if total is None else total + product
+    return total
 
 
 def correlation_by_points(images: Array, kernel: Array, precision: Any) -> Array:

@@ -4,7 +4,8 @@
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jax import Array, lax
 
 from ..jaxpr.tape import Meaning, Step
 from . import policy
-from .convolution import correlation_by_points, group_by_group
+from .convolution import correlation_by_points, depthwise, group_by_group
 from .pooling import pool_by_slices
 
 
@@ -29,35 +30,59 @@ def overrides(*, kernels_are_ready: bool, seldom: bool) -> Mapping[str, Meaning]
 def _convolution(
     step: Step, operands: Sequence[Any], *, kernel_is_ready: bool, seldom: bool
 ) -> list[Array] | None:
+    """Of images with their channels last; in the way that pays, if any does."""
     images, kernel = operands
     given, numbers = step.params, step.params["dimension_numbers"]
+    rank = len(kernel.shape)
+    lhs, rhs = (0, rank - 1, *range(1, rank - 1)), (rank - 1, rank - 2, *range(rank - 2))
     is_plain = (
-        len(kernel.shape) == 4
-        and numbers.lhs_spec == numbers.out_spec == (0, 3, 1, 2)
-        and numbers.rhs_spec == (3, 2, 0, 1)
-        and {*given["window_strides"], *given["lhs_dilation"], *given["rhs_dilation"]} == {1}
+        numbers.lhs_spec == numbers.out_spec == lhs
+        and numbers.rhs_spec == rhs
+        and {*given["lhs_dilation"]} == {1}
         and given["batch_group_count"] == 1
         and images.dtype == kernel.dtype == step.output_avals[0].dtype
         and images.dtype in (jnp.float32, jnp.float64)
-        and kernel.shape[0] == kernel.shape[1]
     )
     if not is_plain:
         return None
-    groups, taps = given["feature_group_count"], kernel.shape[0]
-    channels = kernel.shape[2], kernel.shape[3] // groups
-    places = step.output_avals[0].shape[:3]
-    if not policy.fewer_products_pay(
-        taps, places, channels, kernel_is_ready=kernel_is_ready, seldom=seldom
-    ):
-        return None
+    groups, taps = given["feature_group_count"], kernel.shape[:-2]
     margins = [(0, 0, 0), *((*margin, 0) for margin in given["padding"]), (0, 0, 0)]
-    padded = lax.pad(images, jnp.zeros((), images.dtype), margins)
+    convolve: Callable[[Array, Array, int], Array]
+    if groups == images.shape[-1] and groups > 1 and policy.shifts_pay(math.prod(taps)):
+        padded = lax.optimization_barrier(lax.pad(images, jnp.zeros((), images.dtype), margins))
+        strides, dilation = given["window_strides"], given["rhs_dilation"]
+        result = depthwise(padded, kernel, strides, dilation)
+    elif _is_by_points(step, kernel, kernel_is_ready=kernel_is_ready, seldom=seldom):
+        padded = lax.pad(images, jnp.zeros((), images.dtype), margins)
 
-    def correlation(images: Array, kernel: Array, _: int) -> Array:
-        return correlation_by_points(images, kernel, given["precision"])
+        def convolve(images: Array, kernel: Array, _: int) -> Array:
+            return correlation_by_points(images, kernel, given["precision"])
 
+        result = group_by_group(padded, kernel, groups, convolve)
+    elif policy.parts_of_groups(groups, kernel.shape[-2]) > 1:
+        result = group_by_group(images, kernel, groups, functools.partial(_convolve, given))
+    else:
+        return None
     # The barrier keeps XLA from evaluating the outputs again for each of their uses.
-    return [lax.optimization_barrier(group_by_group(padded, kernel, groups, correlation))]
+    return [lax.optimization_barrier(result)]
+
+
+def _convolve(given: Mapping[str, Any], images: Array, kernel: Array, groups: int) -> Array:
+    return lax.conv_general_dilated_p.bind(
+        images, kernel, **{**given, "feature_group_count": groups}
+    )
+
+
+def _is_by_points(step: Step, kernel: Any, *, kernel_is_ready: bool, seldom: bool) -> bool:
+    given, (*taps, into, out) = step.params, kernel.shape
+    if len(taps) != 2 or taps[0] != taps[1]:
+        return False
+    if {*given["window_strides"], *given["rhs_dilation"]} != {1}:
+        return False
+    channels, places = (into, out // given["feature_group_count"]), step.output_avals[0].shape[:3]
+    return policy.fewer_products_pay(
+        taps[0], places, channels, kernel_is_ready=kernel_is_ready, seldom=seldom
+    )
 
 
 def _max_pool(step: Step, operands: Sequence[Any]) -> list[Array] | None:

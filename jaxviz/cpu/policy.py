@@ -17,6 +17,11 @@ COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 # XLA's convolution by groups takes three times as long on a CPU as one group after the other, but
 # each is one more to compile.
 _MOST_GROUPS = 8
+# Several groups in one convolution, with zeros between them, multiply more; so many products a
+# channel take as long as XLA's loop over the groups.
+_MOST_MERGED = 700
+# Products of shifted images, which fuse, take a tenth of XLA's time or less; each tap is compiled.
+_MOST_SHIFTS = 64
 # A window of so many places is read by slices, which fuse, several times faster than by XLA's loop
 # over the places.
 _MOST_SLICES = 16
@@ -58,6 +63,19 @@ def batch_size() -> int:
 
 def groups_one_by_one(groups: int) -> bool:
     return on_cpu() and groups <= _MOST_GROUPS
+
+
+def parts_of_groups(groups: int, channels: int) -> int:
+    """In how many convolutions so many groups, with so many input channels each, are done."""
+    if not on_cpu():
+        return 1
+    parts = max(n for n in range(1, _MOST_GROUPS + 1) if groups % n == 0)
+    merged = groups // parts
+    return parts if merged == 1 or merged * channels**2 <= _MOST_MERGED else 1
+
+
+def shifts_pay(taps: int) -> bool:
+    return on_cpu() and taps <= _MOST_SHIFTS
 
 
 def pools_by_slices(window: Sequence[int]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 
 from ..cpu import policy
-from ..cpu.convolution import group_by_group
+from ..cpu.convolution import depthwise, group_by_group
 from ..cpu.pooling import pool_by_slices
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
@@ -108,7 +108,13 @@ def _convolution(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -
     """Channels last, whatever the network's layout: others are very slow in loops on a CPU."""
     image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
     groups = step.params["feature_group_count"]
-    result = group_by_group(image, kernel, groups, partial(_convolve, step))
+    is_exact = image.dtype == kernel.dtype and image.dtype in (jnp.float32, jnp.float64)
+    is_depthwise = is_exact and groups == image.shape[-1] > 1
+    if is_depthwise and policy.shifts_pay(math.prod(kernel.shape[:-2])):
+        strides, dilation = step.params["window_strides"], step.params["rhs_dilation"]
+        result = depthwise(image, kernel, strides, dilation)
+    else:
+        result = group_by_group(image, kernel, groups, partial(_convolve, step))
     return _from_channels_last(step, result)
 
 

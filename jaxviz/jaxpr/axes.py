@@ -65,8 +65,8 @@ def label_of(axis: Axis) -> str:
 def follow(tape: Tape, images: Mapping[int, Axes], *, strict: bool = True) -> Followed:
     """The axes of every value, from those of the images, by slot.
 
-    strict: raise `MixedImagesError` where one image's values come to depend on another's; else such a
-    step counts as one without a rule.
+    strict: raise `MixedImagesError` where one image's values come to depend on another's; else
+    such a step counts as one without a rule.
 
     >>> import jax.numpy as jnp
     >>> from jaxviz.jaxpr.recording import record
