@@ -18,7 +18,7 @@ test-x64: $(VENV)/installed-test
 
 # Against programs that no one here wrote, which make test does without.
 test-oracles: $(VENV)/installed-test $(VENV)/installed-oracles
-	JAXVIZ_ORACLES=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m oracle
+	JAXVIZ_ORACLES=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "oracle and not slow"
 
 # The other modes of JAX, and Python without assertions; without compilation only what is quick.
 test-modes: $(VENV)/installed-test

@@ -14,6 +14,8 @@ from .networks.named import name_activations as name_activations
 from .networks.network import Network as Network
 from .networks.network import NetworkSpec as NetworkSpec
 from .networks.onnx.loading import load_onnx as load_onnx
+from .networks.opening import open_network as open_network
+from .networks.table import layer_table as layer_table
 from .pictures.preprocessing import Preprocessing as Preprocessing
 from .sweep.batches import top_patches as top_patches
 from .techniques.activations import activation_maps as activation_maps

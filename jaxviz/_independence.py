@@ -6,6 +6,7 @@ operation that cannot be followed, or random numbers, two images are evaluated t
 
 import contextlib
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -26,21 +27,28 @@ _CLOSE = (
 _known: "weakref.WeakKeyDictionary[Any, set[Any]]" = weakref.WeakKeyDictionary()
 
 
-def independent(apply: Apply, params: Params, image_shape: Any) -> None:
+def independent(
+    apply: Apply, params: Params, image_shape: Sequence[int], dtype: Any = None
+) -> None:
     """Refuse an `apply` whose images depend on one another, or whose values differ between calls.
 
-    image_shape: (height, width, channel). The answer is remembered for each `apply` and shape.
+    image_shape: (height, width, channel). dtype: of the images, by default that of the params. The
+    answer is remembered for each `apply`, shape and type. What does not take two images at a time
+    is not asked.
 
     >>> independent(lambda params, images: {"mean": images.mean(axis=(1, 2))}, None, (4, 4, 3))
     """
-    key = (tuple(image_shape), str(image_type(params)))
+    images = jax.ShapeDtypeStruct((2, *image_shape), dtype or image_type(params))
+    key = (images.shape, str(images.dtype))
     try:
         if key in _known.setdefault(apply, set()):
             return
     except TypeError:  # it has no hash, or cannot be referred to weakly
         pass
-    images = jax.ShapeDtypeStruct((2, *image_shape), image_type(params))
-    tape = record(apply, params, images).tape
+    try:
+        tape = record(apply, jax.tree.map(_shape_and_type, params), images).tape
+    except (TypeError, ValueError):
+        return
     followed = follow(tape, {tape.inputs[-1]: image_axes(images.shape)})
     random = next((step for step in tape.steps if step.name in _RANDOM), None)
     doubtful = followed.unknown or random
@@ -49,6 +57,12 @@ def independent(apply: Apply, params: Params, image_shape: Any) -> None:
         _compare(apply, params, images, doubtful)
     with contextlib.suppress(KeyError, TypeError):
         _known[apply].add(key)
+
+
+def _shape_and_type(leaf: Any) -> Any:
+    if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+        return leaf
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
 
 def _compare(apply: Apply, params: Params, images: Any, step: Step) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import folder_commands, weights_commands
+from . import folder_commands, network_commands, weights_commands
 from .drawing import draw
 from .folder_commands import neighbors, tour
 from .picture_commands import activations, filters, occlude
@@ -27,9 +27,11 @@ app = typer.Typer(
     "that the next command starts faster; JAX_ENABLE_COMPILATION_CACHE=false turns that off.",
 )
 app.add_typer(weights_commands.app, name="weights")
+app.add_typer(network_commands.app, name="network")
 for command in (tour, filters, activations, occlude, neighbors, patches, features, pack, draw):
     app.command()(command)
 app.command()(folder_commands.map)
+app.command()(network_commands.layers)
 
 
 _INTERRUPTED = 130  # the code that typer returns for KeyboardInterrupt

@@ -29,12 +29,13 @@ def load_for(
 
 def load_network(network: str | None, weights: Path | None, *, usual: str = USUAL) -> "Network":
     """Load the network that is named, else the one that the weights are for, else the usual one."""
-    from ..networks.loading import FULL, load
+    from ..networks.loading import FULL
+    from ..networks.opening import open_network
     from ..networks.weights_files import read_header
 
     if network is None and weights is not None and str(weights) != FULL:
         network = read_header(weights).metadata.get("network")
-    return load(network or usual, weights=weights)
+    return open_network(network or usual, weights=weights)
 
 
 def layers_of(model: "Network", asked: Sequence[str] | None) -> list[str]:

@@ -16,7 +16,8 @@ PictureSetFolder = Annotated[
 ]
 _NETWORKS = (
     "`alexnet` (conv1 to pool5) or `squeezenet` (complete); with weights that were fetched or "
-    "ported, also `caffe_alexnet` or `caffenet`."
+    "ported, also `caffe_alexnet` or `caffenet`; or one of your own: FILE.onnx, FILE.py:FUNCTION "
+    "or MODULE:FUNCTION (see `jaxviz network describe`)."
 )
 _SHOWN = "that of the weights, else {}"
 NetworkName = Annotated[

@@ -87,16 +87,41 @@ def receptive_field(
     >>> receptive_field(apply, jax.numpy.ones((3, 3, 1, 1)), (9, 9, 1), layer="mean").size
     (9, 9)
     """
+    return receptive_fields(apply, params, image_shape, layers=[layer])[layer]
+
+
+def receptive_fields(
+    apply: Callable[[Any, Array], Mapping[str, Array]],
+    params: Any,
+    image_shape: Sequence[int],
+    *,
+    layers: Sequence[str] | None = None,
+) -> dict[str, ReceptiveField]:
+    """The receptive fields of several layers, by default of all, in one walk.
+
+    >>> fields = receptive_fields(lambda params, x: {"same": x}, None, (9, 9, 1))
+    >>> fields["same"].size
+    (1, 1)
+    """
     if len(image_shape) != 3:
         raise InputError(f"image_shape: expected (height, width, channel), got {image_shape}")
-    height, width, _ = image_shape
+    names: list[str] = []
 
-    def activations(images: Array) -> Array:
+    def activations(images: Array) -> list[Array]:
         outputs = outputs_of(apply, params, images)
-        return selected(apply, outputs, [layer], len(images))[0]
+        names.extend(outputs if layers is None else layers)
+        return selected(apply, outputs, names, len(images))
 
     tape = record(activations, jax.ShapeDtypeStruct((1, *image_shape), image_type(params))).tape
-    field = _follow(tape, (None, _Span(0, 1, 1, 0), _Span(1, 1, 1, 0), None))
+    fields = _follow(tape, (None, _Span(0, 1, 1, 0), _Span(1, 1, 1, 0), None))
+    return {
+        name: _receptive_field(fields.get(slot) if isinstance(slot, int) else None, image_shape)
+        for name, slot in zip(names, tape.outputs, strict=True)
+    }
+
+
+def _receptive_field(field: "_Field | None", image_shape: Sequence[int]) -> ReceptiveField:
+    height, width, _ = image_shape
     found = {span.image_axis: span for span in field or () if span is not None}
     spans = [
         found.get(axis, _Span(axis, extent, 0, 0)) for axis, extent in enumerate((height, width))
@@ -109,8 +134,8 @@ def receptive_field(
     )
 
 
-def _follow(tape: Tape, image: _Field) -> _Field | None:
-    """The field of the tape's only output; None if it does not depend on the image."""
+def _follow(tape: Tape, image: _Field) -> dict[int, _Field]:
+    """The fields of all values that depend on the image, by slot."""
     fields: dict[int, _Field] = {tape.inputs[-1]: image}
     for step in tape.steps:
         seen = {
@@ -128,8 +153,7 @@ def _follow(tape: Tape, image: _Field) -> _Field | None:
             fields[step.outputs[0]] = _merged(
                 [_through(field, windows[i] or ()) for i, field in seen.items()]
             )
-    (output,) = tape.outputs
-    return None if isinstance(output, Constant) else fields.get(output)
+    return fields
 
 
 def _through(field: _Field, windows: Sequence[Any]) -> _Field:

@@ -21,7 +21,7 @@ def _reduce_windows(step: Step) -> Windows:
 
 
 def _sum_prepare(step: Step, operands: Sequence[Any]) -> list[Along]:
-    return running(jnp.asarray(operands[0]), step.params["axes"], SUM)
+    return running(jnp.asarray(operands[0]), [int(axis) for axis in step.params["axes"]], SUM)
 
 
 def _sum_increment(

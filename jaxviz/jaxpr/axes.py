@@ -6,7 +6,7 @@ batch holds.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._checks import InputError
 from .tape import Constant, Step, Tape
@@ -177,7 +177,7 @@ def _broadcast(step: Step, operands: Sequence[Axes | None]) -> list[list[Axis]]:
 
 
 def _squeeze(step: Step, operands: Sequence[Axes | None]) -> list[list[Axis]]:
-    return [_without(operands[0] or (), step.params["dimensions"])]
+    return [_without(operands[0] or (), _ints(step.params["dimensions"]))]
 
 
 def _reshape(step: Step, operands: Sequence[Axes | None]) -> list[list[Axis]] | None:
@@ -225,10 +225,14 @@ def _along(*names: str) -> _Rule:
 
 
 def _reduce(step: Step, operands: Sequence[Axes | None]) -> list[list[Axis]]:
-    axes, reduced = operands[0] or (), step.params["axes"]
+    axes, reduced = operands[0] or (), _ints(step.params["axes"])
     if any(has_batch(axes[axis]) and axes[axis] != (Factor(BATCH, 1),) for axis in reduced):
         raise _mixed(step)
     return [_without(axes, reduced) for _ in step.outputs]
+
+
+def _ints(axes: Sequence[Any]) -> list[int]:
+    return [int(axis) for axis in axes]
 
 
 def _without(axes: Axes, dropped: Sequence[int]) -> list[Axis]:

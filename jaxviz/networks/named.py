@@ -16,7 +16,7 @@ from ..cpu.compilation import compiled, inside_a_trace
 from ..jaxpr.recording import Recording, record
 from ..jaxpr.tape import Tape, read_slot, run, run_steps
 from ..pictures.preprocessing import Preprocessing
-from .naming import Named, named_layers, parameter_path
+from .naming import Named, named_layers, parameter_path, parameter_paths
 from .network import Network
 
 PRE = ":pre"  # behind a layer's name: its value before the activation function
@@ -76,7 +76,7 @@ class NamedFunction:
 
     def read(self, params: Params, images: Any) -> "Reading":
         """What the function does with arrays of these shapes, and its layers."""
-        paths = [parameter_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+        paths = parameter_paths(params)
         recording = record(self.function, params, images)
         if images.shape[0] > 1:
             return Reading(recording, named_layers(recording.tape, paths), images.shape[0])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..jaxpr.axes import BATCH, CHANNEL, COLUMN, ROW, Axes, follow, image_axes
+from ..jaxpr.axes import BATCH, CHANNEL, COLUMN, ROW, Axes, follow, image_axes, label_of
 from ..jaxpr.tape import Slot, Step, Tape
 from .anchors import ACTIVE, Anatomy, Anchor, dissect
 
@@ -22,6 +22,7 @@ _OWN = re.compile(
 )
 _MOVES = ("reshape", "transpose", "squeeze", "broadcast_in_dim")
 ROOM = "/"  # at the end of a scope: it names the block that an operation is in, not a layer
+_WITH_KERNEL = ("conv", "conv_transpose", "dense")
 _IMAGE_LIKE = (BATCH, ROW, COLUMN, CHANNEL)
 
 
@@ -48,13 +49,7 @@ def named_layers(tape: Tape, paths: Sequence[str]) -> list[Named]:
 
     What has no axis of images of its own is left out.
     """
-    images = tape.inputs[-1]
-    shape = tape.avals[images].shape
-    axes = follow(tape, {images: image_axes(shape)}, strict=False).axes
-    slots = tape.inputs[-1 - len(paths) : -1]
-    anatomy = dissect(
-        tape, images, axes, {slot: (path,) for slot, path in zip(slots, paths, strict=True)}
-    )
+    anatomy, axes = _dissected(tape, paths)
     layers: list[Named] = []
     for number, name in _names(anatomy).items():
         layer = _layer(anatomy, number, name, axes)
@@ -72,6 +67,14 @@ def named_layers(tape: Tape, paths: Sequence[str]) -> list[Named]:
     return layers
 
 
+def _dissected(tape: Tape, paths: Sequence[str]) -> tuple[Anatomy, dict[int, Axes]]:
+    images = tape.inputs[-1]
+    axes = follow(tape, {images: image_axes(tape.avals[images].shape)}, strict=False).axes
+    slots = tape.inputs[len(tape.inputs) - 1 - len(paths) : -1]
+    origins = {slot: (path,) for slot, path in zip(slots, paths, strict=True)}
+    return dissect(tape, images, axes, origins), axes
+
+
 def _shows(anatomy: Anatomy, layer: Named, slot: int) -> bool:
     """Whether a layer's value is that of a slot, perhaps in another shape."""
     while slot != layer.value:
@@ -84,6 +87,24 @@ def _shows(anatomy: Anatomy, layer: Named, slot: int) -> bool:
             return False
         slot = producer.inputs[0]
     return True
+
+
+def kinds_of(tape: Tape, params: Any) -> list[str]:
+    """What each output of a tape is: conv, pool, ...; "other" for what begins nothing of its own.
+
+    The tape's last inputs are the leaves of params and the images.
+    """
+    paths = parameter_paths(params)
+    anatomy, _ = _dissected(tape, paths)
+    owners = [
+        anatomy.owners.get(slot, -1) if isinstance(slot, int) else -1 for slot in tape.outputs
+    ]
+    return [anatomy.anchors[owner].kind if owner >= 0 else "other" for owner in owners]
+
+
+def parameter_paths(params: Any) -> list[str]:
+    """The places of all arrays in a tree of parameters, as names."""
+    return [parameter_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
 
 def parameter_path(path: Sequence[Any]) -> str:
@@ -153,9 +174,9 @@ def _order(axes: Axes | None) -> tuple[int, ...] | None:
 
 def _map_order(axes: Axes, kept: Sequence[int]) -> tuple[int, ...] | None:
     """(batch, height, width, channel) among four axes, if each runs along one of these alone."""
-    if len(kept) != 4 or any(len(axes[i]) > 1 for i in kept):
+    if len(kept) != 4:
         return None
-    known = {axes[i][0].label: i for i in kept if axes[i]}
+    known = {label_of(axes[i]): i for i in kept if axes[i]}  # shuffled channels are channels
     if not known.keys() <= set(_IMAGE_LIKE) or len(known) < sum(bool(axes[i]) for i in kept):
         return None
     free = [i for i in kept if not axes[i]]
@@ -232,6 +253,8 @@ def _place(anatomy: Anatomy, anchor: Anchor, places: dict[int, _Place], root: st
     scopes = anchor.steps[0].scopes
     if scope.endswith(ROOM):  # of a room, not of the layer itself
         return _Place("", scope.removesuffix(ROOM))
+    if own and anchor.kind in _WITH_KERNEL:  # an exporter may give a scope to what it merged
+        return _Place(own, _room(own))
     alone = sum(bool(one.kind) and one.steps[0].scopes == scopes for one in anatomy.anchors)
     if scope and alone == 1:
         return _Place(scope, scope if not own else _room(scope))

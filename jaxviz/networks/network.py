@@ -117,7 +117,8 @@ class Network:
         if self.spec.preprocessing is None:
             raise InputError(
                 f"preprocessing: {self.spec.title} has none; make it with "
-                "Network(..., preprocessing=jaxviz.Preprocessing(...))"
+                "Network(..., preprocessing=jaxviz.Preprocessing(...)), or describe its file with "
+                "`jaxviz network describe`"
             )
         return self.spec.preprocessing
 
@@ -132,8 +133,11 @@ class Network:
     def layers(self, image_shape: tuple[int, ...] | None = None) -> dict[str, tuple[int, ...]]:
         """All layers, in order, with the shape of their activations for one image.
 
-        `image_shape` is (height, width, channels); the preprocessing says it where there is one.
+        `image_shape` is (height, width, channels); the preprocessing says it where there is one, or
+        what the network was made for.
         """
+        if image_shape is None and self.spec.preprocessing is None:
+            image_shape = getattr(self.apply, "image_shape", None)
         if image_shape is None:
             if self.spec.preprocessing is None:
                 raise InputError(

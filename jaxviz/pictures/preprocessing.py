@@ -36,34 +36,48 @@ class Preprocessing:
     """How a network's source prepared its pictures.
 
     Resize the shorter side to `resize` pixels (bilinear, antialiased), cut the central square of
-    `crop` pixels, divide by `divisor`, subtract `mean`, divide by `std`; all in RGB order.
+    `crop` pixels, put the channels in the order `channels` ("RGB", "BGR", or "gray" for one),
+    divide by `divisor`, subtract `mean`, divide by `std`, numbers for each of these channels.
     """
 
     resize: int
     crop: int
     divisor: float
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: str = "RGB"
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the network's input."""
-        return self.crop, self.crop, 3
+        return self.crop, self.crop, len(self.mean)
 
     def normalize(self, pixels: Any) -> Any:
         """Turn uint8 RGB (..., 3) into the float32 values the network was trained on.
 
         It is written in operators alone, so that it runs on NumPy arrays and in traced code.
         """
-        scaled = pixels.astype(np.float32) / np.float32(self.divisor)
-        shape = (1,) * (pixels.ndim - 1) + (3,)  # of the same rank: JAX can be told to insist on it
+        scaled = self._ordered(pixels.astype(np.float32)) / np.float32(self.divisor)
+        # Of the same rank: JAX can be told to insist on it.
+        shape = (1,) * (pixels.ndim - 1) + (len(self.mean),)
         mean, std = (np.array(one, np.float32).reshape(shape) for one in (self.mean, self.std))
         return (scaled - mean) / std
 
     def denormalize(self, images: Any) -> np.ndarray:
         """Turn normalized images (..., 3) back into uint8 RGB for showing."""
         values = np.asarray(images) * np.array(self.std) + np.array(self.mean)
-        return np.rint(np.clip(values * self.divisor, 0, 255)).astype(np.uint8)
+        if self.channels == "BGR":
+            values = values[..., ::-1]
+        pixels = np.rint(np.clip(values * self.divisor, 0, 255)).astype(np.uint8)
+        return pixels.repeat(3, axis=-1) if self.channels == "gray" else pixels
+
+    def _ordered(self, pixels: Any) -> Any:
+        if self.channels == "BGR":
+            return pixels[..., ::-1]
+        if self.channels == "gray":  # the brightness that Pillow's mode L has
+            red, green, blue = (pixels[..., i : i + 1] for i in range(3))
+            return red * np.float32(0.299) + green * np.float32(0.587) + blue * np.float32(0.114)
+        return pixels
 
     def placement(self, height: int, width: int) -> Placement:
         """Say where the network's input lies in a picture of this height and width."""
@@ -103,7 +117,7 @@ class Preprocessing:
 
 
 def preprocess(sources: Iterable[Source], preprocessing: Preprocessing) -> np.ndarray:
-    """Decode, fit and normalize pictures: float32 (batch, crop, crop, 3)."""
+    """Decode, fit and normalize pictures: float32 (batch, crop, crop, channels)."""
     if isinstance(sources, str | os.PathLike | Image.Image | np.ndarray):
         raise InputError(f"pictures: expected a list, got one {describe(sources)}; put it in [ ]")
     fitted = [preprocessing.fit(decode(source)) for source in sources]

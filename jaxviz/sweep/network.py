@@ -11,6 +11,7 @@ import numpy as np
 from jax.extend import core
 
 from .._contract import outputs_of, selected
+from .._independence import independent
 from .._typing import Apply, Params
 from ..jaxpr.recording import Recording, record
 from ..jaxpr.tape import Constant, Slot
@@ -22,14 +23,18 @@ def recorded(
 ) -> Recording:  # fmt: skip
     """Record a list of the layers' activations as a function of (params, images).
 
-    `images` may be their shape and type alone. Raises `InputError` if a layer is unknown.
+    `images` may be their shape and type alone. Raises `InputError` if a layer is unknown, or if the
+    images of a batch depend on one another.
     """
 
     def network(params: Params, images: Any) -> list[Any]:
         prepared = prepare(images)
         return selected(apply, outputs_of(apply, params, prepared), layers, len(prepared))
 
-    return record(network, params, images)
+    recording = record(network, params, images)
+    image = jax.eval_shape(prepare, images)
+    independent(apply, params, image.shape[1:], image.dtype)
+    return recording
 
 
 def network_hash(recording: Recording) -> str:

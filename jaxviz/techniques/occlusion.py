@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from .. import devices
 from .._checks import InputError, choice, count, finite, image_batch, image_type, pair
 from .._contract import score_shape, scores_of
+from .._independence import independent
 from .._typing import Apply, Images, Params, Score
 from ..cpu.compilation import compiled, evaluate, inside_a_trace
 from ..incremental import Explanation, WindowedOutputs, explain, windowed_outputs
@@ -92,7 +93,7 @@ def occlusion_map(
     Raises:
         InputError: the window is larger than the image, the stride larger than the window, the
             fill or the score has the wrong shape, images or fill hold what is not finite, or the
-            heatmap would be too large.
+            heatmap would be too large; or the images of a batch depend on one another.
 
     >>> mean = lambda params, images: {"mean": images.mean(axis=(1, 2))}
     >>> images = np.ones((1, 4, 4, 1), np.float32)
@@ -120,6 +121,7 @@ def occlusion_map(
             "a heatmap; pass heatmap=False and use the scores"
         )
 
+    independent(apply, params, shape, images.dtype)
     params, images, filling = devices.gathered((params, images, filling))
     grid = tuple((int(top), int(left)) for top in rows for left in cols)
     measure = _incremental if method == "incremental" else _full

@@ -1,0 +1,127 @@
+"""`open_network`: a network's name, FILE.onnx, MODULE:FUNCTION or FILE.py:FUNCTION."""
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from .._checks import InputError, image_type, unknown
+from .catalog import networks
+from .described import Description, description_beside
+from .loading import load
+from .modules import from_equinox, from_linen, from_nnx
+from .named import name_activations
+from .network import Network
+from .onnx.loading import load_onnx
+
+_WAYS = "expected a network's name, FILE.onnx, MODULE:FUNCTION or FILE.py:FUNCTION"
+
+
+def open_network(text: str, *, weights: str | os.PathLike[str] | None = None) -> Network:
+    """Load a network that is named, or open one's own.
+
+    Args:
+        text: one of `jaxviz.networks()`; the name of an ONNX file; or a function that is called
+            without arguments, as MODULE:FUNCTION or FILE.py:FUNCTION. It returns a
+            `jaxviz.Network`, (apply, params), a Flax NNX module, (Linen module, variables), or an
+            Equinox module. A TOML beside the file, as `jaxviz network describe` writes it, says
+            how pictures become images.
+        weights: a safetensors file, for a network that is named.
+
+    Raises:
+        InputError: there is no such network, the function fails, or it returns something else.
+
+    >>> open_network("squeezenet").name
+    'squeezenet'
+    """
+    if text in networks():
+        return load(text, weights=weights)
+    if weights is not None:
+        raise InputError(f"weights: {text} brings its own")
+    if text.lower().endswith(".onnx"):
+        options = description_beside(Path(text)).options()
+        return load_onnx(text, **options)
+    place, colon, name = text.rpartition(":")
+    if not colon or not place or not name:
+        raise InputError(f"network: {unknown(text, networks())}; {_WAYS}")
+    path = Path(place)
+    is_file = place.endswith(".py")
+    description = description_beside(path) if is_file else Description()
+    try:
+        module = _module_at(path) if is_file else _imported(place)
+    except Exception as error:  # whatever a user's code raises
+        raise InputError(f"network: {place}: {type(error).__name__}: {error}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise InputError(f"network: {place} has no function {name!r}")
+    try:
+        made = function()
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"network: {text}: {type(error).__name__}: {error}") from error
+    return _network(made, description, text, name)
+
+
+def _module_at(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError("no such file")
+    sys.path.insert(0, str(path.parent.resolve()))  # its neighbors are imported as by python FILE
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _imported(name: str) -> Any:
+    sys.path.insert(0, str(Path.cwd()))
+    return importlib.import_module(name)
+
+
+def _network(made: Any, description: Description, text: str, name: str) -> Network:
+    """What a user's function returned, as a network."""
+    if isinstance(made, Network):
+        return made
+    options = {**description.options(), "name": name}
+    kinds = {base.__module__.partition(".")[0] for base in type(made).__mro__}
+    if "equinox" in kinds:
+        return _with_shape(text, options, lambda **rest: from_equinox(made, **rest))
+    if "flax" in kinds:
+        return _with_shape(text, options, lambda **rest: from_nnx(made, **rest))
+    if isinstance(made, tuple) and len(made) == 2:
+        first, second = made
+        if "flax" in {base.__module__.partition(".")[0] for base in type(first).__mro__}:
+            return _with_shape(text, options, lambda **rest: from_linen(first, second, **rest))
+        if callable(first):
+            return _of_function(first, second, text, options)
+    kind = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
+    raise InputError(
+        f"network: {text} returns {kind}; expected a jaxviz.Network, (apply, params), a Flax NNX "
+        "module, (Linen module, variables) or an Equinox module"
+    )
+
+
+def _with_shape(text: str, options: dict[str, Any], make: Any) -> Network:
+    if options["preprocessing"] is None:
+        raise InputError(
+            f"network: the size of the images of {text} is not known; say it with `jaxviz network "
+            "describe`, or return a jaxviz.Network"
+        )
+    network: Network = make(**options)
+    return network
+
+
+def _of_function(apply: Any, params: Any, text: str, options: dict[str, Any]) -> Network:
+    """One that gives its layers by name already is taken as it is."""
+    preprocessing = options["preprocessing"]
+    if preprocessing is not None:
+        images = jax.ShapeDtypeStruct((1, *preprocessing.input_shape), image_type(params))
+        found = jax.eval_shape(apply, params, images)
+        if not isinstance(found, dict) or not all(hasattr(one, "shape") for one in found.values()):
+            return name_activations(apply, params, **options)
+    return Network(apply, params, **options)
