@@ -34,7 +34,7 @@ def independent(
 
     image_shape: (height, width, channel). dtype: of the images, by default that of the params. The
     answer is remembered for each `apply`, shape and type. What does not take two images at a time
-    is not asked.
+    is not asked, and random numbers are taken where `params` holds their key.
 
     >>> independent(lambda params, images: {"mean": images.mean(axis=(1, 2))}, None, (4, 4, 3))
     """
@@ -53,10 +53,19 @@ def independent(
     random = next((step for step in tape.steps if step.name in _RANDOM), None)
     doubtful = followed.unknown or random
     leaves = jax.tree.leaves(params)
-    if doubtful and not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+    is_asked = any(map(_is_key, leaves))  # who brings a key wants what is random
+    is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    if doubtful and not is_asked and not is_traced:
         _compare(apply, params, images, doubtful)
     with contextlib.suppress(KeyError, TypeError):
         _known[apply].add(key)
+
+
+def _is_key(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    if dtype == np.uint32:
+        return leaf.shape[-1:] == (2,)
+    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _shape_and_type(leaf: Any) -> Any:

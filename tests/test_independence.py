@@ -115,6 +115,13 @@ def test_dropout_that_was_left_on_is_refused():
         independent(differing, None, SHAPE)
 
 
+def test_random_numbers_whose_key_is_a_parameter_are_wanted():
+    def noisy(params, images):
+        return {"out": images + jax.random.normal(params["key"], images.shape)}
+
+    independent(noisy, {"key": jax.random.key(0)}, SHAPE)
+
+
 def test_modules_in_training_are_refused():
     module = nnx.BatchNorm(3, rngs=nnx.Rngs(0))
     graph, state = nnx.split(module)
