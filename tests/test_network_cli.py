@@ -1,0 +1,184 @@
+"""One's own network from the shell: files and functions, and the TOML beside them."""
+
+import numpy as np
+import onnx
+import pytest
+from conftest import refusal
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+import jaxviz
+from jaxviz.networks.described import read_description
+from jaxviz.pictures.preprocessing import Preprocessing
+
+OWN = """
+import jax, jax.numpy as jnp
+from flax import linen, nnx
+
+SHAPE = (16, 16, 3)
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.stem = nnx.Conv(3, 4, (3, 3), rngs=rngs)
+        self.head = nnx.Linear(4, 5, rngs=rngs)
+    def __call__(self, x):
+        return self.head(nnx.relu(self.stem(x)).mean((1, 2)))
+
+def module():
+    return Net(nnx.Rngs(0))
+
+def pair():
+    network = jaxviz_network()
+    return network.apply, network.params
+
+def function():
+    return (lambda params, x: jax.nn.relu(x @ params["head"]["kernel"])), {
+        "head": {"kernel": jnp.ones((3, 5))}}
+
+def flax():
+    net = linen.Conv(4, (3, 3))
+    return net, net.init(jax.random.key(0), jnp.ones((1, *SHAPE)))
+
+def jaxviz_network():
+    import jaxviz
+    return jaxviz.from_nnx(module(), image_shape=SHAPE)
+
+def nothing():
+    return {"nested": {"dict": 1}}
+
+def failing():
+    raise KeyError("no weights here")
+
+text = "no function"
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder with a network in Python, described, and one in ONNX, which is not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.toml").write_text("size = 16\nrange = [0, 1]\nmean = [0.5, 0.4, 0.3]\n")
+    values = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "stem.weight"], ["a"], "/stem/Conv"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("GlobalAveragePool", ["b"], ["c"], "/pool/GlobalAveragePool"),
+        helper.make_node("Flatten", ["c"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 32, 32))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 4))],
+        [numpy_helper.from_array(values, "stem.weight")],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), "net.onnx")
+    return tmp_path
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["module", "pair", "function", "flax", "jaxviz_network"])
+def test_what_a_function_may_return(name, own):
+    network = jaxviz.open_network(f"own.py:{name}")
+    layers = network.layers((16, 16, 3))
+    assert layers[list(layers)[-1]][-1] in (4, 5)
+    if name in ("module", "function", "flax"):
+        assert network.preprocessing.input_shape == (16, 16, 3)
+        assert network.spec.mean_fill == (0.0, 0.0, 0.0)
+
+
+def test_a_module_by_its_name(own, monkeypatch):
+    monkeypatch.syspath_prepend(str(own))
+    assert list(jaxviz.open_network("own:jaxviz_network").layers()) == ["stem", "pool1", "head"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("own.py:nothing", "returns dict; expected a jaxviz.Network"),
+        ("own.py:failing", "KeyError: 'no weights here'"),
+        ("own.py:text", "has no function 'text'"),
+        ("own.py:missing", "has no function 'missing'"),
+        ("other.py:module", "no such file"),
+        ("no_such_module:f", "ModuleNotFoundError"),
+        ("alexnett", "nearest: alexnet"),
+        ("none.onnx", "No such file"),
+    ],
+)
+def test_what_is_no_network_is_one_line(text, message, own):
+    assert message in refusal(jaxviz.open_network, text)
+
+
+def test_a_described_file(own, command, picture):
+    (own / "classes.txt").write_text("red\ngreen\nblue\nGrün\n", encoding="utf-8")
+    code, out, err = command(
+        "network", "describe", "net.onnx", "--range", "0,255", "--mean", "100,110,120",
+        "--channel-order", "BGR", "--labels", "classes.txt", "--title", "Small",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "size: 32, from the file" in out
+    assert "std: not given, so none" in out
+    found = read_description(own / "net.toml")
+    assert found.labels[3] == "Grün"
+    assert found.preprocessing == Preprocessing(
+        37, 32, 1, (100.0, 110.0, 120.0), (1.0, 1.0, 1.0), "BGR"
+    )
+    code, out, err = command("layers", "net.onnx")
+    assert (code, err) == (0, "")
+    assert " ".join(out.splitlines()[1].split()) == "stem 30 x 30 x 4 3 x 3 pixels conv"
+    code, out, err = command(
+        "occlude", picture, "--network", "net.onnx", "--window", 16, "--stride", 16,
+        "--score", "logit", "--output", "hot.png",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert any(name in out for name in found.labels)
+    code, out, err = command("filters", "--network", "net.onnx", "--output", "filters.png")
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("size = 16", "range: expected the values of black and white"),
+        ("size = 16\nrange = [1, 1]", "black and white are both 1"),
+        ("size = 16\nrange = [0, 1]\nresize = 8", "less than the size"),
+        ("size = 16\nrange = [0, 1]\nmean = [1, 2]", "mean: expected 3 numbers"),
+        ("size = 16\nrange = [0, 1]\nstd = [0, 1, 1]", "other than 0"),
+        ("size = 16\nrange = [0, 1]\nchannel_order = 'rgb'", "channel_order: unknown name"),
+        ("size = true\nrange = [0, 1]", "size: expected a number of pixels"),
+        ("labels = 'none.txt'", "No such file"),
+        ("sise = 16", "unknown name 'sise'"),
+        ("size = ", "Invalid value"),
+    ],
+)
+def test_a_wrong_description_is_one_line(content, message, own):
+    (own / "net.toml").write_text(content)
+    said = refusal(jaxviz.open_network, "net.onnx")
+    assert message in said
+    assert said.startswith("net.toml: ")
+
+
+def test_a_file_that_is_not_described_says_how(own, command, picture):
+    code, _, err = command("activations", picture, "--network", "net.onnx")
+    assert code == 2
+    assert "jaxviz network describe" in err
+
+
+def test_the_order_of_channels():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    rgb = Preprocessing(4, 4, 255, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
+    bgr = Preprocessing(4, 4, 255, (0.3, 0.2, 0.1), (3.0, 2.0, 1.0), "BGR")
+    assert np.array_equal(bgr.normalize(pixels), rgb.normalize(pixels)[..., ::-1])
+    assert np.array_equal(bgr.denormalize(bgr.normalize(pixels)), pixels)
+    gray = Preprocessing(4, 4, 1, (0.0,), (1.0,), "gray")
+    assert gray.input_shape == (4, 4, 1)
+    assert gray.normalize(np.full((4, 4, 3), 7, np.uint8)).ravel() == pytest.approx(7)
+    assert np.array_equal(
+        gray.denormalize(np.full((4, 4, 1), 7.0)), np.full((4, 4, 3), 7, np.uint8)
+    )
