@@ -342,3 +342,36 @@ def test_a_change_spread_in_both_ways_is_a_convolution(extents: tuple[int, ...])
     prepared = spreading.prepare(step, kernel)
     for way in (spreading.spread_by_taps, spreading.spread_by_points):
         assert_close(way(step, change, prepared), jax.vmap(fun)(change))
+
+
+def test_what_is_inside_of_loops_and_branches_is_counted():
+    """A loop written as a scan, a cond or plainly costs the same; a while counts one turn."""
+    kernel = jnp.ones((3, 3))
+
+    def plain(x):
+        x = jnp.sort(x, axis=1)  # from here on, whole maps
+        for _ in range(4):
+            x = x @ kernel
+        return x
+
+    def scanned(x):
+        x = jnp.sort(x, axis=1)
+        return jax.lax.scan(lambda y, _: (y @ kernel, None), x, None, length=4)[0]
+
+    def branched(x):
+        x = jnp.sort(x, axis=1)
+        for _ in range(4):
+            x = jax.lax.cond(x[0, 0, 0, 0] > 0, lambda y: y @ kernel, lambda y: y, x)
+        return x
+
+    def looped(x):
+        x = jnp.sort(x, axis=1)
+        return jax.lax.while_loop(lambda y: y.sum() < 0, lambda y: y @ kernel, x)
+
+    found = [
+        explain(fun, (8, 8, 3), [0, 4], [0, 4], window=(2, 2))
+        for fun in (plain, scanned, branched, looped)
+    ]
+    costs = [sum(step.multiply_adds for step in report.steps) for report in found]
+    assert costs == [4 * 64 * 9] * 3 + [64 * 9]
+    assert [report.share for report in found] == [1.0] * 4

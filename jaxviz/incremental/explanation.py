@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.extend import core
 
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Step
@@ -19,7 +20,8 @@ class ExplainedStep(NamedTuple):
     """One primitive of the network.
 
     shape: of its whole output. boxes: of the part that is recomputed, one for each group of
-    positions, empty if the step is clean. multiply_adds: of a whole pass, a position.
+    positions, empty if the step is clean. multiply_adds: of a whole pass, a position; of a loop all
+    its turns, but of a `while` one, of a `cond` those of its largest branch.
     share: of these, what is computed, averaged over the positions; 0 for a clean step.
     reason: why the step is evaluated whole although less had changed before it, or "".
     """
@@ -55,8 +57,31 @@ class Explanation(NamedTuple):
 
 
 def _multiply_adds(step: Step, group: Group) -> int:
+    if step.name == "cond" or step.name in _BODIES:
+        return _whole_multiply_adds(step)
     into = group.boxes.get(step.inputs[0]) if isinstance(step.inputs[0], int) else None
     return multiply_adds(step, group.boxes[step.outputs[0]].sizes, into and into.sizes)
+
+
+# The bodies of loops, which are evaluated whole, and how often each is run.
+_BODIES: dict[str, Callable[[Any], list[tuple[Any, int]]]] = {
+    "scan": lambda given: [(given["jaxpr"], given["length"])],
+    "while": lambda given: [(given["cond_jaxpr"], 1), (given["body_jaxpr"], 1)],
+}
+
+
+def _whole_multiply_adds(step: Step) -> int:
+    if step.name == "cond":
+        return max(map(_of_body, step.params["branches"]), default=0)
+    if step.name in _BODIES:
+        return sum(turns * _of_body(body) for body, turns in _BODIES[step.name](step.params))
+    return multiply_adds(step, step.output_avals[0].shape)
+
+
+def _of_body(body: Any) -> int:
+    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in body.in_avals]
+    tape = record(core.jaxpr_as_fun(body), *shapes).tape
+    return sum(map(_whole_multiply_adds, tape.steps))
 
 
 def explain(
@@ -87,7 +112,7 @@ def explain(
     for step in tape.steps:
         shape, slot = step.output_avals[0].shape, step.outputs[0]
         active = [group for group in found if group.plan.windows[slot] is not None]
-        total = multiply_adds(step, shape)
+        total = _whole_multiply_adds(step)
         done = sum(len(group.positions) * _multiply_adds(step, group) for group in active)
         share = done / (total * len(tops)) if total else float(bool(active))
         reasons = [

@@ -65,6 +65,8 @@ def features(
 def strongest_channels(maps: Shaped[Array, "height width channels"], *, k: int) -> Int[Array, " k"]:
     """The `k` channels with the largest activation anywhere in the map, strongest first.
 
+    Channels that hold NaN come last.
+
     >>> import numpy as np
     >>> strongest_channels(np.array([[[1.0, 5.0, 3.0]]]), k=2).tolist()
     [1, 2]
