@@ -78,6 +78,7 @@ def test_options_are_keyword_only_and_docstrings_have_examples():
         "apply", "params", "images", "batches", "kernel", "queries", "database", "maps", "name",
         "index", "layer", "channel", "row", "col", "indices", "query_labels", "database_labels",
         "image_shape", "fun", "image", "vectors", "function", "module", "variables", "path",
+        "network", "text",
     }  # fmt: skip
     for function in filter(inspect.isfunction, techniques):
         for name, parameter in inspect.signature(function).parameters.items():

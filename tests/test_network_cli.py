@@ -182,3 +182,30 @@ def test_the_order_of_channels():
     assert np.array_equal(
         gray.denormalize(np.full((4, 4, 1), 7.0)), np.full((4, 4, 3), 7, np.uint8)
     )
+
+
+def test_the_tour_of_a_gray_network_without_classes(own, command, picture):
+    (own / "gray.py").write_text(
+        "from flax import nnx\n"
+        "class Net(nnx.Module):\n"
+        "    def __init__(self, rngs):\n"
+        "        self.conv1 = nnx.Conv(1, 4, (5, 5), rngs=rngs)\n"
+        "    def __call__(self, x):\n"
+        "        return nnx.relu(self.conv1(x)).mean((1, 2))\n"
+        "def make():\n"
+        "    return Net(nnx.Rngs(0))\n"
+    )
+    code, _, err = command(
+        "network", "describe", "gray.py", "--size", 16, "--range", "0,1", "--channel-order", "gray"
+    )
+    assert (code, err) == (0, "")
+    code, out, _ = command("filters", "--network", "gray.py:make", "--output", "filters.png")
+    assert code == 0
+    assert "5 x 5 x 1" in out
+    code, _, _ = command("tour", picture, "--network", "gray.py:make", "--output", "tour")
+    assert code == 0
+    page = (own / "tour" / "index.html").read_text()
+    assert "gray does not show it: middle_layer: gray has none" in page
+    assert "filled with gray" in page
+    code, out, err = command("features", own, "--network", "gray.py:make", "--output", "made")
+    assert (code, "features: 1 x 1024" in out) == (0, True)

@@ -95,7 +95,7 @@ def test_a_classifier(batch, saved):
 def test_weights_beside_the_file_and_in_constants(saved):
     made = classifier()
     expected = jaxviz.load_onnx(saved(made, "plain.onnx"))
-    images = jnp.ones((1, 8, 8, 3))
+    images = jnp.ones((1, 8, 8, 3), jnp.float32)
     wanted = expected.apply(expected.params, images)["fc"]
     beside = saved(made, save_as_external_data=True, location="net.bin", size_threshold=0)
     assert beside.stat().st_size < 3000

@@ -140,6 +140,7 @@ def models():
 def exported(network, path, side, *, dynamo, opset):
     """A network with random weights and averages, as one of torch's exporters writes it."""
     torch = oracle("torch")
+    oracle("onnxscript")  # of today's exporter
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)

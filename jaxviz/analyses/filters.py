@@ -34,7 +34,9 @@ class FilterAnalysis(NamedTuple):
     def size(self) -> tuple[int, int, int]:
         """Height, width and input channels of a filter."""
         first, second, third = self.weights.shape[1:]
-        return (first, second, third) if self.form == "filters" else (second, third, first)
+        if self.form == "filters":
+            return first, second, self.num_channels
+        return second, third, first
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -51,7 +53,8 @@ class FilterAnalysis(NamedTuple):
         """What the figure shows, in a sentence."""
         number = self.num_filters
         if self.form == "filters":
-            return f"{number} small color pictures, each a first-layer filter of {self.network}."
+            kind = "gray" if self.num_channels == 1 else "color"
+            return f"{number} small {kind} pictures, each a first-layer filter of {self.network}."
         return (
             f"Rows of small gray squares: a row for each of {number} filters of {self.layer}, "
             "a square for each input channel."
@@ -69,12 +72,15 @@ def filters(network: "Network", layer: str, *, top: int, channels: int = 16) -> 
     """
     kernel = network.kernel(layer)
     inputs, outputs = kernel.shape[2:]
-    in_color = layer == network.spec.first_layer
+    # Of color pictures, or of gray ones; other filters are shown channel by channel.
+    as_pictures = layer == network.spec.first_layer and inputs in (1, 3)
+    if as_pictures and inputs == 1:
+        kernel = np.repeat(np.asarray(kernel), 3, axis=2)
     return FilterAnalysis(
         network=network.spec.title,
         layer=layer,
-        form="filters" if in_color else "slices",
-        weights=np.asarray((filter_tiles if in_color else filter_slices)(kernel)),
+        form="filters" if as_pictures else "slices",
+        weights=np.asarray((filter_tiles if as_pictures else filter_slices)(kernel)),
         num_filters=min(count(top, "top"), outputs),
         num_channels=min(count(channels, "channels"), inputs),
         largest_weight=float(abs(kernel).max()),

@@ -33,9 +33,9 @@ class Target(NamedTuple):
 
 
 def top_classes(network: "Network", pixels: np.ndarray, *, k: int = 5) -> list[tuple[int, float]]:
-    """The `k` most probable classes of a fitted uint8 picture, with their probabilities."""
+    """The `k` most probable classes of a fitted uint8 picture, or all, and their probabilities."""
     found = _probabilities(network, pixels)
-    values, indices = _largest(found, k=k)
+    values, indices = _largest(found, k=min(k, len(found)))
     return list(zip(indices.tolist(), values.tolist(), strict=True))
 
 

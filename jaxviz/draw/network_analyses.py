@@ -28,7 +28,7 @@ def filters(analysis: FilterAnalysis, *, style: Style = SCREEN) -> Figure:
     )
     if analysis.form == "filters":
         tiles = [Tile(tile, str(i)) for i, tile in enumerate(analysis.weights[:number])]
-        title += " pixels in color"
+        title += " pixels in gray" if inputs == 1 else " pixels in color"
         return tile_grid(tiles, columns=min(16, number), title=title, style=style)
     channels = analysis.num_channels
     title += f", {channels} of {inputs} input channels each"

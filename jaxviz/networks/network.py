@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 import jax
 import jax.numpy as jnp
 
-from .._checks import InputError, choice
+from .._checks import InputError, choice, image_type
 from .._contract import activation_shapes
 from .._typing import Apply, Params
 from ..pictures.decoding import Source
@@ -145,7 +145,7 @@ class Network:
                     "pass layers((height, width, channels))"
                 )
             image_shape = self.spec.preprocessing.input_shape
-        image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+        image = jax.ShapeDtypeStruct((1, *image_shape), image_type(self.params))
         shapes = activation_shapes(self.apply, self.params, image)
         return {name: shape[1:] for name, shape in shapes.items()}
 

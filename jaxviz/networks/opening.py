@@ -17,6 +17,7 @@ from .modules import from_equinox, from_linen, from_nnx
 from .named import name_activations
 from .network import Network
 from .onnx.loading import load_onnx
+from .sources import file_digest
 
 _WAYS = "expected a network's name, FILE.onnx, MODULE:FUNCTION or FILE.py:FUNCTION"
 
@@ -64,7 +65,12 @@ def open_network(text: str, *, weights: str | os.PathLike[str] | None = None) ->
         raise
     except Exception as error:
         raise InputError(f"network: {text}: {type(error).__name__}: {error}") from error
-    return _network(made, description, text, name)
+    options = {
+        **description.options(),
+        "name": path.stem if is_file else name,
+        "provenance": {"weights": text, "sha256": file_digest(path, "sha256")} if is_file else {},
+    }
+    return _network(made, options, text)
 
 
 def _module_at(path: Path) -> Any:
@@ -83,11 +89,10 @@ def _imported(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _network(made: Any, description: Description, text: str, name: str) -> Network:
+def _network(made: Any, options: dict[str, Any], text: str) -> Network:
     """What a user's function returned, as a network."""
     if isinstance(made, Network):
         return made
-    options = {**description.options(), "name": name}
     kinds = {base.__module__.partition(".")[0] for base in type(made).__mro__}
     if "equinox" in kinds:
         return _with_shape(text, options, lambda **rest: from_equinox(made, **rest))

@@ -84,7 +84,7 @@ class PackedPictures:
         self._preprocessing = preprocessing
         self._written = self._manifest_time()
         self._size = int(manifest["shard_size"])
-        self.image_shape = preprocessing.input_shape
+        self.image_shape = preprocessing.fitted_shape
         self.paths: list[Path] = []
         self.skipped: dict[int, Skipped] = {}
         sizes, stored = [], []

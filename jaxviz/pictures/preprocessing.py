@@ -52,6 +52,11 @@ class Preprocessing:
         """Height, width and channels of the network's input."""
         return self.crop, self.crop, len(self.mean)
 
+    @property
+    def fitted_shape(self) -> tuple[int, int, int]:
+        """The shape of a picture that is resized and cut, and not yet normalized."""
+        return self.crop, self.crop, 3
+
     def normalize(self, pixels: Any) -> Any:
         """Turn uint8 RGB (..., 3) into the float32 values the network was trained on.
 

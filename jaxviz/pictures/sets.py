@@ -64,7 +64,7 @@ class FolderPictures:
         self, paths: Sequence[Path], preprocessing: Preprocessing, *, root: Path | None = None
     ) -> None:
         self.paths = paths
-        self.image_shape = preprocessing.input_shape
+        self.image_shape = preprocessing.fitted_shape
         self._preprocessing = preprocessing
         self._root = root
 

@@ -11,9 +11,11 @@ import jinja2
 from PIL import Image
 
 from .. import analyses, draw, sweep
+from .._checks import InputError
 from ..analyses import Analysis, Picture, provenance
 from ..analyses.labels import labels_of
 from ..files import claim_folder, write_manifest, write_whole
+from ..networks.catalog import networks
 from ..networks.network import Network
 from ..pictures.folders import Skipped, find_pictures
 from ..pictures.sets import ArrayPictures, PictureSet, load_pictures
@@ -51,10 +53,11 @@ class Plate(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One technique: the key of its text in the page, and its figures."""
+    """One technique: the key of its text in the page, its figures, or why there are none."""
 
     key: str
     plates: list[Plate]
+    missing: str = ""
 
 
 def example_folder() -> Path:
@@ -115,8 +118,14 @@ def write_tour(
         if key == "pictures":
             cards = [_card(classifier, picture) for picture in named]
             continue
-        sections.append(Section(key, [_plate(exhibit) for exhibit in make()]))
-    options = {"window": _WINDOW, "stride": _STRIDE, "fill": "mean", "top": top, "target": target}
+        try:
+            sections.append(Section(key, [_plate(exhibit) for exhibit in make()]))
+        except InputError as error:  # another network need not have what ours have
+            if network.name in networks():
+                raise
+            sections.append(Section(key, [], str(error)))
+    fill = _fill(classifier)
+    options = {"window": _WINDOW, "stride": _STRIDE, "fill": fill, "top": top, "target": target}
     record = {
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "network": provenance(network, options),
@@ -128,7 +137,7 @@ def write_tour(
     text = _template().render(
         network=network, classifier=classifier, cards=cards, sections=sections, record=record,
         count=len(many.paths), own=len(own.paths), window=_WINDOW, stride=_STRIDE,
-        labeled=labels is not None,
+        labeled=labels is not None, fill=fill,
     )  # fmt: skip
     write_manifest(folder, record)
     return write_whole(folder / "index.html", text.encode(errors="backslashreplace")), own.skipped
@@ -209,5 +218,11 @@ def _occlusion(classifier: Network, named: Sequence[Picture], target: str | None
     best = [analyses.top_classes(classifier, picture.pixels, k=1)[0][1] for picture in named]
     surest = sorted(range(len(named)), key=lambda i: -best[i])[:_EXPLAINED]
     return analyses.occlusion(
-        classifier, [named[i] for i in surest], targets=target, window=_WINDOW, stride=_STRIDE
-    )
+        classifier, [named[i] for i in surest], targets=target, window=_WINDOW, stride=_STRIDE,
+        fill=_fill(classifier),
+    )  # fmt: skip
+
+
+def _fill(classifier: Network) -> str:
+    """What hides a part of a picture: the mean of the training pictures, or gray if unknown."""
+    return "gray" if classifier.spec.mean_fill is None else "mean"

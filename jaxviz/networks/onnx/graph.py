@@ -81,10 +81,10 @@ def _graph(model: Any, path: Path) -> Graph:
     if not 7 <= opset < 100:
         raise InputError(f"operators of version {opset} are not supported; expected 7 or newer")
     tensors = _Tensors(path)
-    numbers = {one.name: tensors.read(one) for one in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in numbers]
+    numbers = {_text(one.name): tensors.read(one) for one in graph.initializer}
+    inputs = [one for one in graph.input if _text(one.name) not in numbers]
     if len(inputs) != 1:
-        names = ", ".join(one.name[:40] for one in inputs[:5]) or "none"
+        names = ", ".join(_text(one.name)[:40] for one in inputs[:5]) or "none"
         raise InputError(f"expected one input, the images, got {len(inputs)}: {names}")
     if graph.sparse_initializer:
         raise InputError("holds sparse weights, which are not supported")
@@ -95,7 +95,8 @@ def _graph(model: Any, path: Path) -> Graph:
             numbers[node.outputs[0]] = node.attributes["value"]
         else:
             nodes.append(node)
-    known = {inputs[0].name, "", *numbers}
+    image = _text(inputs[0].name)
+    known = {image, "", *numbers}
     for node in nodes:
         missing = [name for name in node.inputs if name not in known]
         if missing:
@@ -103,12 +104,12 @@ def _graph(model: Any, path: Path) -> Graph:
         if known.intersection(node.outputs) - {""}:
             raise InputError(f"{node.kind} gives {node.outputs[0][:60]!r} a second time")
         known.update(node.outputs)
-    outputs = tuple(one.name for one in graph.output)
+    outputs = tuple(_text(one.name) for one in graph.output)
     if not outputs or not known.issuperset(outputs):
         raise InputError("nothing gives its outputs")
     return Graph(
-        tuple(_scoped(_live(nodes, outputs))), numbers, (inputs[0].name, _axes(inputs[0])),
-        outputs, model.producer_name[:40],
+        tuple(_scoped(_live(nodes, outputs))), numbers, (image, _axes(inputs[0])),
+        outputs, _text(model.producer_name)[:40],
     )  # fmt: skip
 
 
@@ -123,6 +124,11 @@ def _live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
     return kept[::-1]
 
 
+def _text(value: str | bytes) -> str:
+    """A text of the file; what is not UTF-8 comes as bytes."""
+    return value if isinstance(value, str) else value.decode(errors="replace")
+
+
 def _axes(value: Any) -> tuple[int | None, ...]:
     sizes = value.type.tensor_type.shape.dim
     return tuple(
@@ -131,19 +137,29 @@ def _axes(value: Any) -> tuple[int | None, ...]:
 
 
 def _node(one: Any, opset: int, tensors: "_Tensors") -> Node:
-    kind = one.op_type[:60]
-    if one.domain not in _DOMAINS:
-        raise InputError(f"{kind} of {one.domain[:60]!r} is an operator of its own, not supported")
+    kind, domain = _text(one.op_type)[:60], _text(one.domain)
+    if domain not in _DOMAINS:
+        raise InputError(f"{kind} of {domain[:60]!r} is an operator of its own, not supported")
     attributes = {}
     for attribute in one.attribute:
-        attributes[attribute.name] = _attribute(attribute, kind, tensors)
-    scope = next((p.value for p in one.metadata_props if p.key.endswith("name_scopes")), "")
+        attributes[_text(attribute.name)] = _attribute(attribute, kind, tensors)
+    scope = next(
+        (_text(p.value) for p in one.metadata_props if _text(p.key).endswith("name_scopes")), ""
+    )
     if not one.output:
-        raise InputError(f"{kind} ({one.name[:60]}) gives nothing")
-    outputs = [*one.output]
+        raise InputError(f"{kind} ({_text(one.name)[:60]}) gives nothing")
+    outputs = [*map(_text, one.output)]
     while len(outputs) > 1 and not outputs[-1]:
         outputs.pop()
-    return Node(kind, one.name[:200], tuple(one.input), tuple(outputs), attributes, scope, opset)
+    return Node(
+        kind,
+        _text(one.name)[:200],
+        tuple(map(_text, one.input)),
+        tuple(outputs),
+        attributes,
+        scope,
+        opset,
+    )
 
 
 def _attribute(attribute: Any, kind: str, tensors: "_Tensors") -> Any:
@@ -160,7 +176,7 @@ def _attribute(attribute: Any, kind: str, tensors: "_Tensors") -> Any:
     if attribute.type == 8:
         return [one.decode(errors="replace") for one in attribute.strings]
     raise InputError(
-        f"{kind}: {attribute.name[:40]} is a graph or the like, which is not supported"
+        f"{kind}: {_text(attribute.name)[:40]} is a graph or the like, which is not supported"
     )
 
 
@@ -171,7 +187,7 @@ class _Tensors:
         self.folder = model.parent
 
     def read(self, tensor: Any) -> np.ndarray:
-        name, shape = tensor.name[:80] or "a constant", tuple(tensor.dims)
+        name, shape = _text(tensor.name)[:80] or "a constant", tuple(tensor.dims)
         kind = _TYPES.get(tensor.data_type)
         if kind is None:
             raise InputError(f"{name}: numbers of type {tensor.data_type} are not supported")
@@ -200,7 +216,7 @@ class _Tensors:
 
     def _beside(self, tensor: Any, name: str, wanted: int) -> np.ndarray:
         """Bytes of a regular file in the model's own folder, and from nowhere else."""
-        place = {one.key: one.value for one in tensor.external_data}
+        place = {_text(one.key): _text(one.value) for one in tensor.external_data}
         location = place.get("location", "")
         parts = Path(location).parts
         if not location or "\0" in location or Path(location).is_absolute() or ".." in parts:
