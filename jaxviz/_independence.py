@@ -15,7 +15,8 @@ import numpy as np
 
 from ._checks import InputError, image_type
 from ._typing import Apply, Params
-from .jaxpr.axes import follow, image_axes
+from .jaxpr.axes import follow
+from .jaxpr.axis import image_axes
 from .jaxpr.recording import record
 from .jaxpr.tape import Step
 

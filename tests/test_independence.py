@@ -11,7 +11,8 @@ from random_networks import networks
 import jaxviz
 from jaxviz import InputError
 from jaxviz._independence import independent
-from jaxviz.jaxpr.axes import follow, image_axes
+from jaxviz.jaxpr.axes import follow
+from jaxviz.jaxpr.axis import image_axes
 from jaxviz.jaxpr.recording import record
 
 SHAPE = (8, 8, 3)

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..jaxpr.axes import CHANNEL, COLUMN, ROW, Axes, label_of
+from ..jaxpr.axis import CHANNEL, COLUMN, ROW, Axes, label_of
 from ..jaxpr.tape import Constant, Step, Tape
 
 LINEAR, ACTIVE = 0, 1  # before and after an activation function

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..jaxpr.axes import BATCH, CHANNEL, COLUMN, ROW, Axes, follow, image_axes, label_of
+from ..jaxpr.axes import follow
+from ..jaxpr.axis import BATCH, CHANNEL, COLUMN, ROW, Axes, image_axes, label_of
 from ..jaxpr.tape import Slot, Step, Tape
 from .anchors import ACTIVE, Anatomy, Anchor, dissect
 

@@ -18,12 +18,13 @@ from ..network import Network
 from ..sources import file_digest
 from .graph import Graph, read_graph
 from .operators_elementwise import ELEMENTWISE
-from .operators_neural import NEURAL
+from .operators_products import PRODUCTS
 from .operators_resize import RESIZE
 from .operators_shape import SHAPES
+from .operators_windows import WINDOWS
 from .values import Node, Operator, Value, static
 
-OPERATORS: Mapping[str, Operator] = ELEMENTWISE | SHAPES | NEURAL | RESIZE
+OPERATORS: Mapping[str, Operator] = ELEMENTWISE | SHAPES | WINDOWS | PRODUCTS | RESIZE
 
 
 def load_onnx(
