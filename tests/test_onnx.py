@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import pytest
-from conftest import refusal
+from conftest import ROOT, refusal
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from tolerances import assert_close
 
 import jaxviz
+from jaxviz.networks.onnx.loading import OPERATORS
 
 RANDOM = np.random.default_rng(0)
 FILE = "net.onnx"
@@ -280,3 +281,9 @@ def test_open_sizes_take_those_that_are_given(saved):
 
 def test_no_file(tmp_path):
     assert "No such file" in refusal(jaxviz.load_onnx, tmp_path / "none.onnx")
+
+
+def test_the_operators_that_are_listed_are_those_that_there_are():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    listed = text.partition("Its operators: ")[2].partition(".")[0].split(", ")
+    assert listed == sorted(OPERATORS)
