@@ -227,6 +227,39 @@ HOSTILE = {
 }
 
 
+def asking_for_much(kind, shape):
+    """A node whose result is far larger than the file."""
+
+    def change(made):
+        sizes = numpy_helper.from_array(np.array(shape, np.int64), "sizes")
+        made.graph.initializer.append(sizes)
+        operands = {"ConstantOfShape": ["sizes"], "Tile": ["x", "sizes"], "Expand": ["x", "sizes"],
+                    "Pad": ["x", "sizes"]}  # fmt: skip
+        made.graph.node.insert(0, helper.make_node(kind, operands[kind], ["much"]))
+        made.graph.node[1].input[0] = "much"
+
+    return change
+
+
+def huge_images(made):
+    for axis in (2, 3):
+        made.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 2**40
+
+
+def huge_pads(made):
+    made.graph.node[0].attribute[0].ints[:] = [2**40] * 4
+
+
+HOSTILE |= {
+    "a huge constant": (asking_for_much("ConstantOfShape", [2**30, 2**30]), "ConstantOfShape"),
+    "many repeats": (asking_for_much("Tile", [2**20, 2**20, 1, 1]), "Tile"),
+    "a wide expansion": (asking_for_much("Expand", [2**30, 3, 8, 8]), "Expand"),
+    "a wide margin": (asking_for_much("Pad", [0, 0, 2**40, 0, 0, 0, 0, 0]), "Pad"),
+    "huge images": (huge_images, "too large"),
+    "huge pads": (huge_pads, "makes an array of shape"),
+}
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_hostile_is_one_line(name, saved, tmp_path):
     change, message = HOSTILE[name]

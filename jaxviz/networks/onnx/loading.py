@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from .operators_shape import SHAPES
 from .operators_windows import WINDOWS
 from .values import Node, Operator, Value, static
 
+_MOST_PIXELS = 2**27  # numbers of an image
 OPERATORS: Mapping[str, Operator] = ELEMENTWISE | SHAPES | WINDOWS | PRODUCTS | RESIZE
 
 
@@ -141,6 +143,8 @@ def _image_shape(
         if wanted is not None and wanted != size:
             raise InputError(f"{path}: its images have {size} {name}, not {wanted}")
         shape.append(int(size))
+    if math.prod(shape) > _MOST_PIXELS:
+        raise InputError(f"{path}: its images are of shape {tuple(shape)}, too large")
     return tuple(shape)
 
 
@@ -220,7 +224,10 @@ def evaluate_node(node: Node, operands: Sequence[Value | None]) -> list[Value]:
     except InputError as error:
         message = str(error)
         raise error if node.kind in message else node.refuse(message) from None
-    except (TypeError, ValueError, IndexError, ZeroDivisionError, AttributeError) as error:
+    except (
+        TypeError, ValueError, IndexError, ZeroDivisionError, AttributeError, OverflowError,
+        MemoryError,
+    ) as error:  # fmt: skip
         shapes = ", ".join(str(one and one.shape) for one in operands)
         reason = " ".join(str(error).split())[:120]
         raise node.refuse(f"does not take operands of shapes {shapes} ({reason})") from None

@@ -155,8 +155,9 @@ def _plans(
         out = [int(np.floor(old * factor)) for old, factor in zip(sizes, scale, strict=True)]
     else:
         raise node.refuse("has neither scales nor sizes")
-    if min(out) < 1 or max(out) > 2**20:
+    if min(out) < 1:
         raise node.refuse(f"of {sizes} to {out}")
+    node.bounded([max(size, new) for size, new in zip(sizes, out, strict=True)])
     if region is None or node.get("coordinate_transformation_mode") != "tf_crop_and_resize":
         regions = [(0.0, 1.0)] * len(sizes)
     else:

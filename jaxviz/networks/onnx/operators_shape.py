@@ -50,7 +50,7 @@ def constant(node: Node, inputs: Sequence[Any]) -> Value:
 def constant_of_shape(node: Node, inputs: Sequence[Any]) -> Value:
     shape = node.fixed(inputs[0], "shape")
     value = np.asarray(node.get("value", np.zeros(1, np.float32))).ravel()[0]
-    return static(np.full([int(n) for n in shape], value))
+    return static(np.full(node.bounded(shape), value))
 
 
 def shape_of(node: Node, inputs: Sequence[Any]) -> Value:
@@ -199,6 +199,7 @@ def pad(node: Node, inputs: Sequence[Any]) -> Value:
     pairs = [(0, 0)] * x.rank
     for axis, *pair in zip(axes, low, high, strict=True):
         pairs[x.order[axis]] = (pair[0], pair[1])
+    node.bounded([max(0, n + sum(pair)) for n, pair in zip(x.array.shape, pairs, strict=True)])
     array = x.array
     if any(n < 0 for pair in pairs for n in pair):
         sizes = array.shape
@@ -216,20 +217,22 @@ def pad(node: Node, inputs: Sequence[Any]) -> Value:
 
 def expand(node: Node, inputs: Sequence[Any]) -> Value:
     x, shape = inputs[0], node.ints(inputs, 1, "shape")
-    target = np.broadcast_shapes(x.shape, tuple(shape or ()))
+    target = tuple(node.bounded(np.broadcast_shapes(x.shape, tuple(shape or ()))))
     if x.is_static:
         return static(np.broadcast_to(x.known, target))
     return plain(jnp.broadcast_to(x.logical, target))
 
 
 def tile(node: Node, inputs: Sequence[Any]) -> Value:
-    repeats = node.ints(inputs, 1, "repeats")
+    repeats = node.ints(inputs, 1, "repeats") or []
+    node.bounded([size * times for size, times in zip(inputs[0].shape, repeats, strict=True)])
     return plain(jnp.tile(inputs[0].logical, repeats))
 
 
 def numbers(node: Node, inputs: Sequence[Any]) -> Value:
     """Range: from a start to a limit, by steps."""
     bounds = [node.fixed(one, "bounds").item() for one in inputs]
+    node.bounded([max(0, math.ceil((bounds[1] - bounds[0]) / bounds[2]))])
     return static(np.arange(*bounds).astype(inputs[0].dtype))
 
 

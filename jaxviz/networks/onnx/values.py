@@ -1,5 +1,6 @@
 """Values between the nodes of an ONNX graph, their axes in whatever order computes fastest."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._checks import InputError
+
+_MOST_NUMBERS = 2**28  # in an array that an operator makes, 1 GB of float32
 
 
 class Value(NamedTuple):
@@ -114,6 +117,13 @@ class Node(NamedTuple):
 
     def refuse(self, what: str) -> InputError:
         return InputError(f"{self.kind} ({self.name or self.outputs[0]}): {what}")
+
+    def bounded(self, shape: Sequence[int]) -> list[int]:
+        """A shape that a file asks for, unless it is none or its numbers would fill the memory."""
+        sizes = [int(size) for size in shape]
+        if any(size < 0 for size in sizes) or math.prod(sizes) > _MOST_NUMBERS:
+            raise self.refuse(f"makes an array of shape {sizes[:9]}")
+        return sizes
 
     def fixed(self, value: Value | None, what: str) -> Any:
         """The numbers of an operand that must be known ahead; None if there is none."""
