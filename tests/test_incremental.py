@@ -346,7 +346,7 @@ def test_a_change_spread_in_both_ways_is_a_convolution(extents: tuple[int, ...])
 
 def test_what_is_inside_of_loops_and_branches_is_counted():
     """A loop written as a scan, a cond or plainly costs the same; a while counts one turn."""
-    kernel = jnp.ones((3, 3))
+    kernel = jnp.ones((3, 3), jnp.float32)
 
     def plain(x):
         x = jnp.sort(x, axis=1)  # from here on, whole maps
