@@ -29,8 +29,9 @@ def _padding(
     pads = node.get("pads", [0] * (2 * space)) if auto == "NOTSET" else [0] * (2 * space)
     if len(pads) != 2 * space:
         raise node.refuse(f"pads {pads} for {space} axes")
-    node.bounded([abs(pad) + size for pad, size in zip(pads, (*sizes, *sizes), strict=True)])
-    return [*zip(pads[:space], pads[space:], strict=True)]
+    pairs = [*zip(pads[:space], pads[space:], strict=True)]
+    node.bounded([size + max(0, *pair) for size, pair in zip(sizes, pairs, strict=True)])
+    return pairs
 
 
 def convolution(node: Node, inputs: Sequence[Any]) -> Value:

@@ -118,7 +118,7 @@ class Node(NamedTuple):
     def refuse(self, what: str) -> InputError:
         return InputError(f"{self.kind} ({self.name or self.outputs[0]}): {what}")
 
-    def bounded(self, shape: Sequence[int]) -> list[int]:
+    def bounded(self, shape: Any) -> list[int]:
         """A shape that a file asks for, unless it is none or its numbers would fill the memory."""
         sizes = [int(size) for size in shape]
         if any(size < 0 for size in sizes) or math.prod(sizes) > _MOST_NUMBERS:
