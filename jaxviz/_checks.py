@@ -23,10 +23,9 @@ class InputError(ValueError):
 def image_batch(images: Any, name: str = "images") -> Any:
     """Return `images` if it is a float array (batch, height, width, channel), else refuse."""
     if not isinstance(images, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
-        kind = type(images)
         raise InputError(
             f"{name}: expected an array of NumPy or JAX (batch, height, width, channel), got "
-            f"{kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
+            f"{type_name(images)}"
         )
     if len(images.shape) != 4 or 0 in images.shape:
         expected = "expected (batch, height, width, channel)"
@@ -36,6 +35,12 @@ def image_batch(images: Any, name: str = "images") -> Any:
             f"{name}: expected normalized float values, got {images.dtype}; see preprocess"
         )
     return images
+
+
+def type_name(value: Any) -> str:
+    """What a value is, for a message: its class, with the module of all but Python's own."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
 def finite(values: Any, name: str) -> Any:

@@ -21,9 +21,8 @@ from .jaxpr.recording import record
 from .jaxpr.tape import Step
 
 _RANDOM = ("random_bits", "random_wrap", "random_unwrap", "threefry2x32", "rng_bit_generator")
-_CLOSE = (
-    0.01  # of the largest number: far from round-off, and from the smallest mixing that matters
-)
+# Of the largest number: far from round-off, and from the smallest mixing that matters.
+_CLOSE = 0.01
 
 _known: "weakref.WeakKeyDictionary[Any, set[Any]]" = weakref.WeakKeyDictionary()
 

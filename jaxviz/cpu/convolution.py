@@ -1,5 +1,6 @@
 """Convolutions of channels-last arrays as a CPU takes them fastest."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +36,16 @@ def _merged(kernel: Array, groups: int, together: int) -> Array:
     own = jnp.eye(together, dtype=kernel.dtype).reshape(together, 1, 1, together, 1)
     blocks = apart[..., None, :, :, :, :] * own
     return blocks.reshape(*taps, together * into, out)
+
+
+def is_by_shifts(images: Any, kernel: Any, groups: int) -> bool:
+    """Whether `depthwise` does such a convolution, and pays."""
+    return (
+        groups == images.shape[-1] > 1
+        and images.dtype == kernel.dtype
+        and images.dtype in (jnp.float32, jnp.float64)
+        and policy.shifts_pay(math.prod(kernel.shape[:-2]))
+    )
 
 
 def depthwise(

@@ -4,8 +4,7 @@
 """
 
 import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ from jax import Array, lax
 
 from ..jaxpr.tape import Meaning, Step
 from . import policy
-from .convolution import correlation_by_points, depthwise, group_by_group
+from .convolution import correlation_by_points, depthwise, group_by_group, is_by_shifts
 from .pooling import pool_by_slices
 
 
@@ -45,26 +44,25 @@ def _convolution(
     )
     if not is_plain:
         return None
-    groups, taps = given["feature_group_count"], kernel.shape[:-2]
+    groups = given["feature_group_count"]
     margins = [(0, 0, 0), *((*margin, 0) for margin in given["padding"]), (0, 0, 0)]
-    convolve: Callable[[Array, Array, int], Array]
-    if groups == images.shape[-1] and groups > 1 and policy.shifts_pay(math.prod(taps)):
+    if is_by_shifts(images, kernel, groups):
         padded = lax.optimization_barrier(lax.pad(images, jnp.zeros((), images.dtype), margins))
         strides, dilation = given["window_strides"], given["rhs_dilation"]
         result = depthwise(padded, kernel, strides, dilation)
     elif _is_by_points(step, kernel, kernel_is_ready=kernel_is_ready, seldom=seldom):
         padded = lax.pad(images, jnp.zeros((), images.dtype), margins)
-
-        def convolve(images: Array, kernel: Array, _: int) -> Array:
-            return correlation_by_points(images, kernel, given["precision"])
-
-        result = group_by_group(padded, kernel, groups, convolve)
+        result = group_by_group(padded, kernel, groups, functools.partial(_correlate, given))
     elif policy.parts_of_groups(groups, kernel.shape[-2]) > 1:
         result = group_by_group(images, kernel, groups, functools.partial(_convolve, given))
     else:
         return None
     # The barrier keeps XLA from evaluating the outputs again for each of their uses.
     return [lax.optimization_barrier(result)]
+
+
+def _correlate(given: Mapping[str, Any], images: Array, kernel: Array, _: int) -> Array:
+    return correlation_by_points(images, kernel, given["precision"])
 
 
 def _convolve(given: Mapping[str, Any], images: Array, kernel: Array, groups: int) -> Array:

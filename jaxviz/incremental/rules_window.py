@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 
 from ..cpu import policy
-from ..cpu.convolution import depthwise, group_by_group
+from ..cpu.convolution import depthwise, group_by_group, is_by_shifts
 from ..cpu.pooling import pool_by_slices
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
@@ -108,9 +108,7 @@ def _convolution(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -
     """Channels last, whatever the network's layout: others are very slow in loops on a CPU."""
     image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
     groups = step.params["feature_group_count"]
-    is_exact = image.dtype == kernel.dtype and image.dtype in (jnp.float32, jnp.float64)
-    is_depthwise = is_exact and groups == image.shape[-1] > 1
-    if is_depthwise and policy.shifts_pay(math.prod(kernel.shape[:-2])):
+    if is_by_shifts(image, kernel, groups):
         strides, dilation = step.params["window_strides"], step.params["rhs_dilation"]
         result = depthwise(image, kernel, strides, dilation)
     else:

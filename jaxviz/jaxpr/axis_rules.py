@@ -18,21 +18,13 @@ from .axis import (
     label_of,
     mixed,
 )  # fmt: skip
+from .primitives import ELEMENTWISE
 from .tape import Step
 
 # A rule: (step, axes of the operands, None for those without images) -> axes of each output; None
 # where it cannot tell.
 Rule = Callable[[Step, Sequence[Axes | None]], Sequence[Sequence[Axis]] | None]
 RULES: dict[str, Rule] = {}
-
-_ELEMENTWISE = (
-    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp "
-    "convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 "
-    "floor ge gt integer_pow is_finite le lgamma log log1p logistic lt max min mul name ne neg "
-    "nextafter not or population_count pow real reduce_precision rem round "
-    "rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt "
-    "square stop_gradient sub tan tanh xor pvary"
-)
 
 
 def _elementwise(step: Step, operands: Sequence[Axes | None]) -> list[list[Axis]]:
@@ -246,7 +238,7 @@ def _gather(step: Step, operands: Sequence[Axes | None]) -> list[list[Axis]] | N
     return [result]
 
 
-RULES.update(dict.fromkeys(_ELEMENTWISE.split(), _elementwise))
+RULES.update(dict.fromkeys([*ELEMENTWISE, "add_any", "pvary", "real"], _elementwise))
 RULES.update(
     transpose=_transpose, broadcast_in_dim=_broadcast, squeeze=_squeeze, reshape=_reshape,
     pad=_pad, slice=_slice, dynamic_slice=_dynamic_slice, concatenate=_concatenate,

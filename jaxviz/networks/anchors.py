@@ -216,7 +216,7 @@ class _Walk:
         if step.name == "add":  # a bias, or a position's embedding
             return False
         if anchor.kind == "norm" and self.anatomy.stages[operand] == LINEAR:
-            is_other = bool(anchor.origins) and _room(anchor.origins[0]) != _room(given[0])
+            is_other = bool(anchor.origins) and room_of(anchor.origins[0]) != room_of(given[0])
             return is_other and step.scopes != anchor.steps[0].scopes
         producer = self.anatomy.producer(operand)
         return not (producer and producer.name == "min")  # the slope of a leaky ReLU
@@ -264,5 +264,6 @@ class _Walk:
         return parent == number
 
 
-def _room(path: str) -> str:
+def room_of(path: str) -> str:
+    """The branch that a name made of parts is in: block1 of block1/conv."""
     return path.rpartition("/")[0]

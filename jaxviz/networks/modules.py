@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._checks import InputError
+from .._checks import InputError, type_name
 from .named import name_activations
 from .network import Network
 
@@ -46,7 +46,7 @@ def from_nnx(
     from flax import nnx
 
     if not isinstance(module, nnx.Module):
-        raise InputError(f"module: expected a flax.nnx.Module, got {_kind(module)}")
+        raise InputError(f"module: expected a flax.nnx.Module, got {type_name(module)}")
     own = nnx.clone(module)
     own.eval()
     split: Any = nnx.split(own, nnx.RngState, ...)
@@ -83,11 +83,11 @@ def from_linen(
     from flax import linen
 
     if not isinstance(module, linen.Module):
-        raise InputError(f"module: expected a flax.linen.Module, got {_kind(module)}")
+        raise InputError(f"module: expected a flax.linen.Module, got {type_name(module)}")
     if not hasattr(variables, "keys") or "params" not in variables:
         raise InputError(
             'variables: expected what module.init returns, such as {"params": ...}, got '
-            f"{_kind(variables)}"
+            f"{type_name(variables)}"
         )
 
     def function(params: Any, images: Any) -> Any:
@@ -122,7 +122,7 @@ def from_equinox(
     import equinox
 
     if not isinstance(module, equinox.Module):
-        raise InputError(f"module: expected an equinox.Module, got {_kind(module)}")
+        raise InputError(f"module: expected an equinox.Module, got {type_name(module)}")
     module = equinox.nn.inference_mode(module)
     params, fixed = equinox.partition(module, equinox.is_inexact_array)
     names = inspect.signature(type(module).__call__).parameters
@@ -155,7 +155,3 @@ def _flags(method: Any) -> dict[str, bool]:
     """The arguments of a module's call that say whether it is being trained."""
     names = inspect.signature(method).parameters
     return {name: value for name, value in _EVALUATION.items() if name in names}
-
-
-def _kind(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

@@ -11,7 +11,7 @@ import jax
 from ..jaxpr.axes import follow
 from ..jaxpr.axis import BATCH, CHANNEL, COLUMN, ROW, Axes, image_axes, label_of
 from ..jaxpr.tape import Slot, Step, Tape
-from .anchors import ACTIVE, Anatomy, Anchor, dissect
+from .anchors import ACTIVE, Anatomy, Anchor, dissect, room_of
 
 # Collections of Flax, which no one means by a layer's name.
 _COLLECTIONS = ("params", "batch_stats")
@@ -255,12 +255,12 @@ def _place(anatomy: Anatomy, anchor: Anchor, places: dict[int, _Place], root: st
     if scope.endswith(ROOM):  # of a room, not of the layer itself
         return _Place("", scope.removesuffix(ROOM))
     if own and anchor.kind in _WITH_KERNEL:  # an exporter may give a scope to what it merged
-        return _Place(own, _room(own))
+        return _Place(own, room_of(own))
     alone = sum(bool(one.kind) and one.steps[0].scopes == scopes for one in anatomy.anchors)
     if scope and alone == 1:
-        return _Place(scope, scope if not own else _room(scope))
+        return _Place(scope, scope if not own else room_of(scope))
     if own:
-        return _Place(own, _room(own))
+        return _Place(own, room_of(own))
     if scope:
         return _Place("", scope)
     rooms = [places[one].room for one in sorted(anchor.operands) if one in places]
@@ -269,15 +269,11 @@ def _place(anatomy: Anatomy, anchor: Anchor, places: dict[int, _Place], root: st
     return _Place("", near[-1] if near else "")
 
 
-def _room(name: str) -> str:
-    return name.rpartition("/")[0]
-
-
 def _of_parameters(origins: Sequence[str]) -> str:
     """The branch of the parameters that a layer reads: the part its paths have in common."""
     branches = []
     for path in origins:
-        room, leaf = _room(path), path.rpartition("/")[2]
+        room, leaf = room_of(path), path.rpartition("/")[2]
         stripped = _OWN.sub("", leaf)
         kept = stripped if stripped not in ("", leaf) else ""  # conv1 of conv1_w; none of weight
         branches.append("/".join(filter(None, (room, kept))))

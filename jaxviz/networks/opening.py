@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from .._checks import InputError, image_type, unknown
+from .._checks import InputError, image_type, type_name, unknown
 from .catalog import networks
 from .described import Description, description_beside
 from .loading import load
@@ -93,22 +93,26 @@ def _network(made: Any, options: dict[str, Any], text: str) -> Network:
     """What a user's function returned, as a network."""
     if isinstance(made, Network):
         return made
-    kinds = {base.__module__.partition(".")[0] for base in type(made).__mro__}
+    kinds = _packages(made)
     if "equinox" in kinds:
         return _with_shape(text, options, lambda **rest: from_equinox(made, **rest))
     if "flax" in kinds:
         return _with_shape(text, options, lambda **rest: from_nnx(made, **rest))
     if isinstance(made, tuple) and len(made) == 2:
         first, second = made
-        if "flax" in {base.__module__.partition(".")[0] for base in type(first).__mro__}:
+        if "flax" in _packages(first):
             return _with_shape(text, options, lambda **rest: from_linen(first, second, **rest))
         if callable(first):
             return _of_function(first, second, text, options)
-    kind = f"{type(made).__module__}.{type(made).__qualname__}".removeprefix("builtins.")
     raise InputError(
-        f"network: {text} returns {kind}; expected a jaxviz.Network, (apply, params), a Flax NNX "
-        "module, (Linen module, variables) or an Equinox module"
+        f"network: {text} returns {type_name(made)}; expected a jaxviz.Network, (apply, params), a "
+        "Flax NNX module, (Linen module, variables) or an Equinox module"
     )
+
+
+def _packages(value: Any) -> set[str]:
+    """The packages that a value's classes come from, which need not be imported to know."""
+    return {base.__module__.partition(".")[0] for base in type(value).__mro__}
 
 
 def _with_shape(text: str, options: dict[str, Any], make: Any) -> Network:

@@ -103,6 +103,8 @@ def write_tour(
     (lead,) = analyses.read_pictures(network, own.paths[:1])
     named = analyses.read_pictures(classifier, own.paths[: len(_FEATURED)])
 
+    # What hides a part of a picture: gray where the mean of the training pictures is not known.
+    fill = "gray" if classifier.spec.mean_fill is None else "mean"
     steps: list[tuple[str, Callable[[], Iterable[Analysis]]]] = [
         ("pictures", lambda: []),
         ("first", lambda: [analyses.filters(network, network.role("first_layer"), top=10**6)]),
@@ -110,7 +112,7 @@ def write_tour(
         ("neighbors", lambda: [_neighbors(network, many, labels, top, batch_size)]),
         ("activations", lambda: _activations(network, lead, many, batch_size)),
         ("patches", lambda: _patches(network, many, top, batch_size)),
-        ("occlusion", lambda: [_occlusion(classifier, named, target)]),
+        ("occlusion", lambda: [_occlusion(classifier, named, target, fill)]),
     ]
     sections = []
     cards: list[Card] = []
@@ -124,7 +126,6 @@ def write_tour(
             if network.name in networks():
                 raise
             sections.append(Section(key, [], str(error)))
-    fill = _fill(classifier)
     options = {"window": _WINDOW, "stride": _STRIDE, "fill": fill, "top": top, "target": target}
     record = {
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -213,16 +214,13 @@ def _patches(
         yield from analyses.patch_pages(network, swept, many, layer=layer, rows=7)
 
 
-def _occlusion(classifier: Network, named: Sequence[Picture], target: str | None) -> Analysis:
+def _occlusion(
+    classifier: Network, named: Sequence[Picture], target: str | None, fill: str
+) -> Analysis:
     """The pictures of which the classifier is surest, and what mattered for its answer."""
     best = [analyses.top_classes(classifier, picture.pixels, k=1)[0][1] for picture in named]
     surest = sorted(range(len(named)), key=lambda i: -best[i])[:_EXPLAINED]
     return analyses.occlusion(
         classifier, [named[i] for i in surest], targets=target, window=_WINDOW, stride=_STRIDE,
-        fill=_fill(classifier),
+        fill=fill,
     )  # fmt: skip
-
-
-def _fill(classifier: Network) -> str:
-    """What hides a part of a picture: the mean of the training pictures, or gray if unknown."""
-    return "gray" if classifier.spec.mean_fill is None else "mean"

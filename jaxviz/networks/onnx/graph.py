@@ -37,7 +37,6 @@ class Graph(NamedTuple):
     numbers: Mapping[str, np.ndarray]
     image: tuple[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
-    producer: str
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
@@ -51,7 +50,7 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
         from google.protobuf.message import DecodeError
     except ImportError:
         raise InputError(
-            "onnx files are read with the package onnx; pip install jaxviz-cnn[onnx]"
+            'onnx files are read with the package onnx; pip install "jaxviz-cnn[onnx]"'
         ) from None
     path = Path(path)
     try:
@@ -109,7 +108,7 @@ def _graph(model: Any, path: Path) -> Graph:
         raise InputError("nothing gives its outputs")
     return Graph(
         tuple(_scoped(_live(nodes, outputs))), numbers, (image, _axes(inputs[0])),
-        outputs, _text(model.producer_name)[:40],
+        outputs,
     )  # fmt: skip
 
 
