@@ -100,6 +100,14 @@ def squeezenet():
 
 
 @pytest.fixture(scope="session")
+def efficientnet_lite0():
+    """EfficientNet-Lite0 as shipped: complete."""
+    import jaxviz
+
+    return jaxviz.load("efficientnet_lite0")
+
+
+@pytest.fixture(scope="session")
 def weights_files(tmp_path_factory):
     """Weights by name; the complete AlexNet is made once, with random dense layers."""
     from oracles.complete_alexnet import write
@@ -109,6 +117,7 @@ def weights_files(tmp_path_factory):
     yield {
         "alexnet": shipped / "alexnet.safetensors",
         "squeezenet": shipped / "squeezenet.safetensors",
+        "efficientnet_lite0": shipped / "efficientnet_lite0.safetensors",
         "alexnet_complete": write(shipped / "alexnet.safetensors", complete),
     }
     complete.unlink()  # 244 MB

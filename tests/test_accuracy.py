@@ -48,13 +48,18 @@ def probabilities(network, picture):
     return np.asarray(jax.nn.softmax(logits[0]))
 
 
-def test_squeezenet_names_a_labeled_sample_as_well_as_published(sample, squeezenet):
-    pixels, classes = read(sample, squeezenet), sample[1]
-    logits = features_of(squeezenet, pixels, "pool10")
+@pytest.mark.parametrize(
+    "name, one, five",
+    [("squeezenet", 0.65, 0.84), ("efficientnet_lite0", 0.88, 0.97)],
+)
+def test_a_labeled_sample_is_named_as_well_as_stated(name, one, five, sample, request):
+    network = request.getfixturevalue(name)
+    pixels, classes = read(sample, network), sample[1]
+    logits = features_of(network, pixels, network.role("logits"))
     best = np.argsort(-logits, axis=1)[:, :5] == classes[:, None]
     assert len(classes) >= 250
-    assert best[:, 0].mean() >= 0.65
-    assert best.any(axis=1).mean() >= 0.84
+    assert best[:, 0].mean() >= one
+    assert best.any(axis=1).mean() >= five
 
 
 def share_of_same_kind(vectors, classes, ranges, metric):

@@ -174,6 +174,19 @@ def test_a_plain_function_is_named_by_kind_and_number():
     jax.tree.map(assert_close, jax.grad(loss)(params), wanted)
 
 
+def test_what_the_next_layer_pads_is_not_of_this_one():
+    def function(params, images):
+        x = jax.nn.relu(convolve(images, params[0]))
+        x = jnp.pad(x, ((0, 0), (1, 2), (3, 4), (0, 0)))
+        return convolve(x, params[1])
+
+    params = [jnp.ones((3, 3, 3, 4)), jnp.ones((3, 3, 4, 4))]
+    network = jaxviz.name_activations(function, params, SHAPE)
+    assert network.layers(SHAPE) == {"conv1": (16, 16, 4), "conv2": (19, 23, 4)}
+    found = network.apply(params, IMAGES)["conv1"]
+    assert_close(found, jax.nn.relu(convolve(IMAGES, params[0])))
+
+
 def test_scopes_name_what_parameters_do_not():
     def function(params, images):
         with jax.named_scope("stem"):

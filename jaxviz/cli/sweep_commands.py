@@ -185,7 +185,7 @@ def pack(
         typer.Option(
             "--network",
             help="A network that shall take the pictures; may be repeated.",
-            show_default="alexnet and squeezenet",
+            show_default="those that are shipped",
         ),
     ] = None,
     output: OutputFolder = Path("packed"),
@@ -200,10 +200,10 @@ def pack(
     from rich.filesize import decimal
 
     from .. import sweep
-    from ..networks.catalog import shared_preprocessing
+    from ..networks.catalog import shared_preprocessing, shipped_networks
     from ..pictures.packing import free_bytes, most_bytes
 
-    preprocessing = shared_preprocessing(network or ("alexnet", "squeezenet"))
+    preprocessing = shared_preprocessing(network or shipped_networks())
     if restart:
         sweep.restart(output)
     pictures = sweep.folder_pictures(folder, preprocessing)

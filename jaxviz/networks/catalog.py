@@ -13,6 +13,7 @@ from .._contract import activation_shapes
 from ..pictures.preprocessing import Preprocessing
 from .alexnet import AlexNet
 from .caffe_alexnet import CaffeAlexNet
+from .efficientnet_lite0 import EfficientNetLite0
 from .module_function import ModuleFunction
 from .places import shipped_folder
 from .squeezenet import SqueezeNet
@@ -53,7 +54,8 @@ _SQUEEZENET = Preprocessing(
 _CAFFE = Preprocessing(
     resize=256, crop=227, divisor=1, mean=(122.6789, 116.6688, 104.0070), std=(1, 1, 1)
 )
-_MEAN_FILL = {"mean_fill": (0.0, 0.0, 0.0)}  # each of them subtracts the training set's mean
+_LITE = Preprocessing(resize=256, crop=224, divisor=1, mean=(127, 127, 127), std=(128, 128, 128))
+_MEAN_FILL = {"mean_fill": (0.0, 0.0, 0.0)}  # these subtract the training set's mean
 _ALEXNET_ROLES = _MEAN_FILL | {
     "first_layer": "conv1",
     "middle_layer": "conv2",
@@ -67,6 +69,15 @@ _SQUEEZENET_ROLES = _MEAN_FILL | {
     "deep_layers": ("fire5/concat", "fire9/concat"),
     "feature_layer": "fire9/concat",
     "logits": "pool10",
+}
+# ImageNet's mean color, (123.675, 116.28, 103.53), where the network subtracts another.
+_LITE_ROLES = {
+    "mean_fill": (-0.02597656, -0.08375, -0.18335938),
+    "first_layer": "conv_stem",
+    "middle_layer": "block1/project",
+    "deep_layers": ("block4/add", "conv_head"),
+    "feature_layer": "pool",
+    "logits": "fc",
 }
 _ALEXNET_NOTE = (
     "AlexNet's fc6, fc7 and fc8 (and so its classes) are not shipped; fetch them with "
@@ -108,6 +119,11 @@ CATALOG: Mapping[str, CatalogEntry] = {
         Variant(ModuleFunction(SqueezeNet), "SqueezeNet", _SQUEEZENET, _SQUEEZENET_ROLES),
         "squeezenet.safetensors",
         "038957f2d0e06c770bd8a21ad103eb345314353c81d17a7ba20fe317a5178d3b",
+    ),
+    "efficientnet_lite0": CatalogEntry(
+        Variant(ModuleFunction(EfficientNetLite0), "EfficientNet-Lite0", _LITE, _LITE_ROLES),
+        "efficientnet_lite0.safetensors",
+        "91179d4e3d924c84edee2a399b0d17cf21ab6cb106f7488445da3943fd980702",
     ),
     "caffe_alexnet": _caffe("caffe_alexnet", "AlexNet (Caffe)"),
     "caffenet": _caffe("caffenet", "CaffeNet", pool_first=True),

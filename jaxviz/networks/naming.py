@@ -136,7 +136,8 @@ def _layer(anatomy: Anatomy, number: int, name: str, axes: dict[int, Axes]) -> N
 
 
 def _before_moves(anatomy: Anatomy, slot: int, axes: dict[int, Axes], anchor: Anchor) -> int:
-    """The value before it was flattened or cut into tokens, or empty axes were added."""
+    """The value before it was padded for the next layer, flattened, or cut into tokens."""
+    slot = _unpadded(anatomy, slot, anchor)
     stage = anatomy.stages[slot]
     maps = [
         one
@@ -152,6 +153,19 @@ def _before_moves(anatomy: Anatomy, slot: int, axes: dict[int, Axes], anchor: An
         if len(before) > len(after) or [a for a in before if a] != [a for a in after if a]:
             break
         slot, producer = operand, anatomy.producer(operand)
+    return slot
+
+
+def _unpadded(anatomy: Anatomy, slot: int, anchor: Anchor) -> int:
+    """The value before the last steps of a layer, where these pad it."""
+    one, step = slot, anatomy.producer(slot)
+    while step and step.name in (*_MOVES, "pad"):
+        operand = step.inputs[0]
+        if not isinstance(operand, int) or operand not in anchor.slots:
+            break
+        one = operand
+        slot = one if step.name == "pad" else slot
+        step = anatomy.producer(one)
     return slot
 
 

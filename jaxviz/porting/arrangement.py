@@ -1,6 +1,5 @@
 """Tensors of a foreign file become the weights of one of our networks: names, axes and colors."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -9,29 +8,13 @@ import numpy as np
 
 from .._checks import InputError
 from ..networks import catalog
+from .foreign_names import FOREIGN_NAMES, foreign_network
 from .stored import Stored, rows
 
-# torchvision's layers, and ours. Its kernels are (out, in, height, width) and (out, in).
-_TORCHVISION = {
-    "features.0": "conv1",
-    "features.3": "conv2",
-    "features.6": "conv3",
-    "features.8": "conv4",
-    "features.10": "conv5",
-    "classifier.1": "fc6",
-    "classifier.4": "fc7",
-    "classifier.6": "fc8",
-}
-_TORCHVISION_NAMES = {
-    f"{layer}.{ours}": f"{their}.{part}"
-    for their, layer in _TORCHVISION.items()
-    for part, ours in (("weight", "kernel"), ("bias", "bias"))
-}
 # The layer that reads the flattened last map, and that map's sides: torch flattens (channel, row,
 # col), we (row, col, channel). As a convolution that covers the map it is like any other kernel.
 _FLATTENED = {"fc6": (6, 6)}
 _COLORS = "conv1.kernel"  # the one kernel that reads colors
-_TORCHVISION_SQUEEZENET = re.compile(r"(^|\.)features\.\d+\.squeeze\.")
 _WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put into names, anywhere
 _MOST_PARTS = 4
 _ENOUGH = 8  # so many known names are no accident
@@ -62,13 +45,15 @@ def from_names(
 ) -> Ported:
     """Find the network that the tensors are of, check them against it, and read them.
 
-    Names are torchvision's or ours. `network`, or what the metadata say, decides among several
-    networks that they fit. `left_over` are names that are known to have no place.
+    Names are torchvision's, those of EfficientNet-Lite in torch, or ours. `network`, or what the
+    metadata say, decides among several networks that they fit. `left_over` are names that are
+    known to have no place.
     """
     tensors = _with_bare_names(stored)
     metadata = metadata or {}
-    theirs = _TORCHVISION_NAMES if _is_torchvision(tensors) else {}
-    network = "alexnet" if theirs else _best_fit(tensors, network or metadata.get("network"))
+    foreign = foreign_network(tensors)
+    theirs = FOREIGN_NAMES[foreign] if foreign else {}
+    network = foreign or _best_fit(tensors, network or metadata.get("network"))
     shapes = _shapes_in(tensors, network, theirs)
     names = {name: theirs.get(name, name) for name in shapes}
     missing = [name for name in names.values() if name not in tensors]
@@ -165,16 +150,8 @@ def _ends(name: str) -> Iterator[str]:
 
 def _known_names() -> frozenset[str]:
     ours = (name for network in catalog.networks() for name in _shapes(network)[0])
-    return frozenset([*_TORCHVISION_NAMES.values(), *ours])
-
-
-def _is_torchvision(tensors: Mapping[str, Stored]) -> bool:
-    if any(_TORCHVISION_SQUEEZENET.search(name) for name in tensors):
-        raise InputError(
-            "holds torchvision's SqueezeNet, which expects other pictures than ours; of "
-            "torchvision's networks AlexNet is read"
-        )
-    return any(name in tensors for name in _TORCHVISION_NAMES.values())
+    theirs = (name for names in FOREIGN_NAMES.values() for name in names.values())
+    return frozenset([*theirs, *ours])
 
 
 def _best_fit(tensors: Mapping[str, Stored], preferred: str | None) -> str:

@@ -63,9 +63,9 @@ def write(name, network, outputs):
 
 
 def main():
-    """Run both networks on one photograph."""
+    """Run the shipped networks on one photograph."""
     weights = ROOT / "weights"
-    for network in ("alexnet", "squeezenet"):
+    for network in ("alexnet", "squeezenet", "efficientnet_lite0"):
         image = torch_networks.photograph(ROOT / PICTURE, network)
         run = getattr(torch_networks, network)
         write(network, network, run(weights / f"{network}.safetensors", image))

@@ -1,4 +1,4 @@
-"""AlexNet and SqueezeNet v1.1 in torch, NCHW, written from the papers' tables and nothing else.
+"""Our shipped networks in torch, NCHW, written from the papers' tables and nothing else.
 
 They read our safetensors files with torch's own reader. Kernels there are (height, width, in, out)
 and become torch's (out, in, height, width). The rows of our fc6 kernel are in (row, col, channel)
@@ -11,15 +11,21 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+if __package__:
+    from . import torch_efficientnet
+else:
+    import torch_efficientnet
+
 MEAN_STD = {
     "alexnet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "squeezenet": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
+    "efficientnet_lite0": ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
 }
 
 
 def photograph(path, network):
     """Prepare a picture: shorter side 256, central crop, normalized, (1, 3, crop, crop)."""
-    crop = 224 if network == "alexnet" else 227
+    crop = 227 if network == "squeezenet" else 224
     with Image.open(path) as file:
         picture = file.convert("RGB")
     width, height = picture.size
@@ -110,6 +116,12 @@ def squeezenet(file, images):
     out["conv10"] = relu(filled(nn.Conv2d(512, 1000, 1), tensors, "conv10")(x))
     out["pool10"] = nn.AdaptiveAvgPool2d(1)(out["conv10"]).flatten(1)
     return out
+
+
+@torch.no_grad()
+def efficientnet_lite0(file, images):
+    """All activations of EfficientNet-Lite0, in the order the data flows."""
+    return torch_efficientnet.filled(file)(images)
 
 
 def as_ours(value):
