@@ -142,9 +142,41 @@ def test_a_described_file(own, command, picture):
     assert (code, err) == (0, "")
 
 
+def test_what_a_command_is_told_equals_what_the_file_beside_says(own, command, picture):
+    def drawn(name, *options):
+        arguments = ("activations", picture, "--network", "net.onnx", "--layer", "stem", *options)
+        code, _, err = command(*arguments, "--output", f"{name}.png", "--save-arrays")
+        assert (code, err) == (0, "")
+        return np.load(f"{name}.npz")["stem.maps"]
+
+    given = ("--range", "-1,1", "--mean", "0.1,0.2,0.3", "--resize", "40")
+    told = drawn("told", *given)
+    assert command("network", "describe", "net.onnx", *given)[0] == 0
+    np.testing.assert_array_equal(drawn("read"), told)
+    assert not np.array_equal(drawn("other", "--std", "2,2,2"), told)  # goes before the file
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--network", "net.onnx", "--mean", "1,2,3"), "range: expected the values of black"),
+        (("--network", "net.onnx", "--range", "0,x"), "expected numbers such as 0.5,0.5,0.5"),
+        (("--network", "own.py:module", "--mean", "1,2"), "mean: expected 3 numbers, got"),
+        (("--network", "squeezenet", "--size", "32"), "size: squeezenet is known to jaxviz"),
+        (("--network", "net.onnx", "--labels", "no.txt"), "No such file"),
+    ],
+)
+def test_what_a_command_is_told_wrongly_is_one_line(options, message, own, command, picture):
+    code, _, err = command("activations", picture, *options, "--output", "x.png")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("mean = [1, 2, 3]", "size: expected a number of pixels, as mean is given"),
         ("size = 16", "range: expected the values of black and white"),
         ("size = 16\nrange = [1, 1]", "black and white are both 1"),
         ("size = 16\nrange = [0, 1]\nresize = 8", "less than the size"),

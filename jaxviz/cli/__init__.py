@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from . import folder_commands, network_commands, weights_commands
+from .describing import describable
 from .drawing import draw
 from .folder_commands import neighbors, tour
 from .picture_commands import activations, filters, occlude
@@ -28,10 +29,13 @@ app = typer.Typer(
 )
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(network_commands.app, name="network")
-for command in (tour, filters, activations, occlude, neighbors, patches, features, pack, draw):
-    app.command()(command)
-app.command()(folder_commands.map)
-app.command()(network_commands.layers)
+for command in (
+    tour, filters, activations, occlude, neighbors, patches, features, folder_commands.map,
+    network_commands.layers,
+):  # fmt: skip
+    app.command()(describable(command))
+app.command()(pack)
+app.command()(draw)
 
 
 _INTERRUPTED = 130  # the code that typer returns for KeyboardInterrupt

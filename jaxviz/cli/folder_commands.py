@@ -93,17 +93,17 @@ def tour(
     """Show all six techniques on one self-contained page, OUTPUT/index.html.
 
     Filters, maps, patches and features are those of NETWORK. So are the classes if its weights are
-    complete (named with `--weights`, or fetched with `jaxviz weights get`); otherwise SqueezeNet
-    names the classes.
+    complete (named with `--weights`, or fetched with `jaxviz weights get`); otherwise
+    EfficientNet-Lite0 names the classes.
     """
-    from ..networks.loading import FULL
+    from ..networks.loading import FULL, load
     from ..networks.places import cached_weights
     from ..report.tour import write_tour
 
     if weights is None and cached_weights(network or USUAL):
         weights = Path(FULL)
     first = load_network(network, weights)
-    classifier = first if first.spec.logits else load_network(CLASSIFIER, None)
+    classifier = first if first.spec.logits else load(CLASSIFIER)
     page, skipped = write_tour(
         output, pictures or [], first, classifier,
         target=target, top=top, batch_size=batch_size, track=track,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .describing import given_description
 from .options import USUAL
 from .output import claim_output
 from .progress import track
@@ -35,7 +36,8 @@ def load_network(network: str | None, weights: Path | None, *, usual: str = USUA
 
     if network is None and weights is not None and str(weights) != FULL:
         network = read_header(weights).metadata.get("network")
-    return open_network(network or usual, weights=weights)
+    described = given_description()
+    return open_network(network or usual, weights=weights, described=described)
 
 
 def layers_of(model: "Network", asked: Sequence[str] | None) -> list[str]:

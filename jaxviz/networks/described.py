@@ -16,6 +16,8 @@ from .network import ROLES
 ORDERS = ("RGB", "BGR", "gray")
 _KEYS = ("title", "size", "resize", "range", "mean", "std", "channel_order", "labels", "roles")
 
+_OF_PICTURES = frozenset(["resize", "range", "mean", "std", "channel_order"])
+
 
 class Description(NamedTuple):
     """What is known of a network besides its function; None, or nothing, is what is not."""
@@ -33,14 +35,31 @@ class Description(NamedTuple):
         }  # fmt: skip
 
 
-def description_beside(path: Path) -> Description:
-    """The description beside a network's file; an empty one where there is none."""
-    beside = path.with_suffix(".toml")
-    return read_description(beside) if beside.is_file() else Description()
+def description_beside(
+    path: Path | None, described: Mapping[str, Any], size: int | None = None
+) -> Description:
+    """What is known of a network: what its file fixes, the TOML beside that says, `described` says.
+
+    The later goes before the earlier. `size` is the one that the file fixes.
+    """
+    beside = path.with_suffix(".toml") if path else None
+    if beside is None or not beside.is_file():
+        return _description(_with_size(described, size), Path())
+    if not described:
+        return read_description(beside)
+    return _description(_with_size({**_content(beside), **described}, size), beside.parent)
 
 
 def read_description(path: Path) -> Description:
     """Read a TOML file; refuse what is not as `write_description` writes it."""
+    content = _content(path)
+    try:
+        return _description(content, path.parent)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -48,10 +67,13 @@ def read_description(path: Path) -> Description:
     for key in content:
         if key not in _KEYS:
             raise InputError(f"{path}: {unknown(key, _KEYS)}")
-    try:
-        return _description(content, path.parent)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    return content
+
+
+def _with_size(content: Mapping[str, Any], size: int | None) -> Mapping[str, Any]:
+    """With the size that the file fixes, where anything is said of how pictures become images."""
+    is_needed = size and "size" not in content and _OF_PICTURES & content.keys()
+    return {**content, "size": size} if is_needed else content
 
 
 def write_description(path: Path, content: Mapping[str, Any]) -> None:
@@ -93,6 +115,8 @@ def preprocessing_of(content: Mapping[str, Any]) -> Preprocessing | None:
     wrong answers.
     """
     if "size" not in content:
+        if said := sorted(_OF_PICTURES & content.keys()):
+            raise InputError(f"size: expected a number of pixels, as {said[0]} is given")
         return None
     size = _pixels(content["size"], "size")
     resize = _pixels(content.get("resize", round(size * 256 / 224)), "resize")

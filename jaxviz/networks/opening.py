@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,23 @@ import jax
 
 from .._checks import InputError, image_type, type_name, unknown
 from .catalog import networks
-from .described import Description, description_beside
+from .described import description_beside
 from .loading import load
 from .modules import from_equinox, from_linen, from_nnx
 from .named import name_activations
 from .network import Network
-from .onnx.loading import load_onnx
+from .onnx.loading import fixed_size, load_onnx
 from .sources import file_digest
 
 _WAYS = "expected a network's name, FILE.onnx, MODULE:FUNCTION or FILE.py:FUNCTION"
 
 
-def open_network(text: str, *, weights: str | os.PathLike[str] | None = None) -> Network:
+def open_network(
+    text: str,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    described: Mapping[str, Any] | None = None,
+) -> Network:
     """Load a network that is named, or open one's own.
 
     Args:
@@ -32,6 +38,8 @@ def open_network(text: str, *, weights: str | os.PathLike[str] | None = None) ->
             Equinox module. A TOML beside the file, as `jaxviz network describe` writes it, says
             how pictures become images.
         weights: a safetensors file, for a network that is named.
+        described: what is to be taken in place of what that TOML says, under its keys: `size`,
+            `resize`, `range`, `mean`, `std`, `channel_order` and `labels`.
 
     Raises:
         InputError: there is no such network, the function fails, or it returns something else.
@@ -39,19 +47,24 @@ def open_network(text: str, *, weights: str | os.PathLike[str] | None = None) ->
     >>> open_network("squeezenet").name
     'squeezenet'
     """
+    described = described or {}
     if text in networks():
+        if described:
+            said = ", ".join(described)
+            raise InputError(f"{said}: {text} is known to jaxviz, which needs no description")
         return load(text, weights=weights)
     if weights is not None:
         raise InputError(f"weights: {text} brings its own")
     if text.lower().endswith(".onnx"):
-        options = description_beside(Path(text)).options()
+        size = fixed_size(Path(text)) if described else None
+        options = description_beside(Path(text), described, size).options()
         return load_onnx(text, **options)
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
         raise InputError(f"network: {unknown(text, networks())}; {_WAYS}")
     path = Path(place)
     is_file = place.endswith(".py")
-    description = description_beside(path) if is_file else Description()
+    description = description_beside(path if is_file else None, described)
     try:
         module = _module_at(path) if is_file else _imported(place)
     except Exception as error:  # whatever a user's code raises

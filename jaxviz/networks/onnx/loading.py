@@ -235,3 +235,9 @@ def evaluate_node(node: Node, operands: Sequence[Value | None]) -> list[Value]:
 
 def _listed(found: Value | list[Value]) -> list[Value]:
     return [found] if isinstance(found, Value) else found
+
+
+def fixed_size(path: Path) -> int | None:
+    """The height of the images that an ONNX file fixes, if it is their width, too."""
+    sizes = [size for size in read_graph(path).image[1][1:] if size and size > 4]
+    return sizes[0] if len(sizes) == 2 and sizes[0] == sizes[1] else None

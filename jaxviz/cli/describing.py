@@ -1,0 +1,89 @@
+"""Options that say of a network that is not ours how pictures become images, and what it names.
+
+They mean the same on every command; `jaxviz network describe` writes them down once for all.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_described: dict[str, Any] = {}  # what the command that runs was told
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Read numbers with commas between them."""
+    try:
+        return tuple(float(part) for part in str(text).split(","))
+    except ValueError:
+        raise typer.BadParameter(f"expected numbers such as 0.5,0.5,0.5, got {text!r}") from None
+
+
+def _option(name: str, help_text: str, **more: Any) -> Any:
+    more = {"show_default": False, "rich_help_panel": "A network that is not ours", **more}
+    return typer.Option(name, help=help_text, **more)
+
+
+def _list_option(name: str, help_text: str) -> Any:
+    return _option(name, help_text, parser=_numbers, metavar="NUMBER,...")
+
+
+DESCRIPTION: Mapping[str, Any] = {
+    "range": Annotated[
+        Any, _list_option("--range", "What black and white become: `0,1` or `0,255` or `-1,1`.")
+    ],
+    "size": Annotated[
+        int | None, _option("--size", "Height and width.", min=1, show_default="the file's")
+    ],
+    "resize": Annotated[
+        int | None,
+        _option(
+            "--resize", "What a picture's shorter side is resized to, before SIZE is cut out.",
+            min=1, show_default="SIZE * 256 / 224",
+        ),
+    ],
+    "mean": Annotated[Any, _list_option("--mean", "What is subtracted, after --range.")],
+    "std": Annotated[Any, _list_option("--std", "What that is divided by.")],
+    "channel_order": Annotated[
+        str | None,
+        _option("--channel-order", "`RGB`, `BGR` or `gray`.", show_default="RGB"),
+    ],
+    "labels": Annotated[Path | None, _option("--labels", "A text file, one class a line.")],
+}  # fmt: skip
+
+
+def describable(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with the options of `DESCRIPTION`, which `given_description` then returns.
+
+    A command that has labels of its own, those of pictures, keeps them.
+    """
+    own = inspect.signature(command)
+    names = {key: f"described_{key}" for key in DESCRIPTION if key not in own.parameters}
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> Any:
+        _described.clear()
+        for key, name in names.items():
+            value = arguments.pop(name)
+            if value is not None:
+                _described[key] = str(value.absolute()) if key == "labels" else value
+        return command(**arguments)
+
+    added = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=DESCRIPTION[key]
+        )
+        for key, name in names.items()
+    ]
+    run.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[*own.parameters.values(), *added]
+    )
+    return run
+
+
+def given_description() -> dict[str, Any]:
+    """What the command that runs was told of its network, by the keys of a description's file."""
+    return dict(_described)
