@@ -299,7 +299,7 @@ def test_unreadable_pictures_of_a_folder_are_named_and_left_out(command, spoiled
 def test_several_pictures_windows_of_two_sides_and_one_scale(command, tmp_path, folder):
     png = tmp_path / "hot.png"
     pictures = sorted(folder.glob("*/*.png"))[:2]
-    options = ("--window", "112x56", "--stride", "112x56", "--one-scale")
+    options = ("--window", "113x57", "--stride", "113x57", "--one-scale")
     run_all(command, png, "occlude", *pictures, *options)
     with np.load(png.with_suffix(".npz")) as found:
         assert found["scores"].shape == (2, 2, 4)

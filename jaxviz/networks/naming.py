@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -78,16 +78,17 @@ def _dissected(tape: Tape, paths: Sequence[str]) -> tuple[Anatomy, dict[int, Axe
 
 def _shows(anatomy: Anatomy, layer: Named, slot: int) -> bool:
     """Whether a layer's value is that of a slot, perhaps in another shape."""
-    while slot != layer.value:
-        producer = anatomy.producer(slot)
-        if (
-            producer is None
-            or producer.name not in _MOVES
-            or not isinstance(producer.inputs[0], int)
-        ):
-            return False
-        slot = producer.inputs[0]
-    return True
+    return layer.value == slot or any(
+        one == layer.value for _, one in _moved_back(anatomy, slot, _MOVES)
+    )
+
+
+def _moved_back(anatomy: Anatomy, slot: int, kinds: Sequence[str]) -> Iterator[tuple[Step, int]]:
+    """The steps of these kinds that end in a value, from the last, each with what it reads."""
+    step = anatomy.producer(slot)
+    while step and step.name in kinds and isinstance(operand := step.inputs[0], int):
+        yield step, operand
+        step = anatomy.producer(operand)
 
 
 def kinds_of(tape: Tape, params: Any) -> list[str]:
@@ -158,14 +159,10 @@ def _before_moves(anatomy: Anatomy, slot: int, axes: dict[int, Axes], anchor: An
 
 def _unpadded(anatomy: Anatomy, slot: int, anchor: Anchor) -> int:
     """The value before the last steps of a layer, where these pad it."""
-    one, step = slot, anatomy.producer(slot)
-    while step and step.name in (*_MOVES, "pad"):
-        operand = step.inputs[0]
-        if not isinstance(operand, int) or operand not in anchor.slots:
+    for step, operand in _moved_back(anatomy, slot, (*_MOVES, "pad")):
+        if operand not in anchor.slots:
             break
-        one = operand
-        slot = one if step.name == "pad" else slot
-        step = anatomy.producer(one)
+        slot = operand if step.name == "pad" else slot
     return slot
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import InputError
 from ..networks import catalog
-from .foreign_names import FOREIGN_NAMES, foreign_network
+from .foreign_names import foreign_names, foreign_network
 from .stored import Stored, rows
 
 # The layer that reads the flattened last map, and that map's sides: torch flattens (channel, row,
@@ -52,7 +52,7 @@ def from_names(
     tensors = _with_bare_names(stored)
     metadata = metadata or {}
     foreign = foreign_network(tensors)
-    theirs = FOREIGN_NAMES[foreign] if foreign else {}
+    theirs = foreign_names()[foreign] if foreign else {}
     network = foreign or _best_fit(tensors, network or metadata.get("network"))
     shapes = _shapes_in(tensors, network, theirs)
     names = {name: theirs.get(name, name) for name in shapes}
@@ -150,7 +150,7 @@ def _ends(name: str) -> Iterator[str]:
 
 def _known_names() -> frozenset[str]:
     ours = (name for network in catalog.networks() for name in _shapes(network)[0])
-    theirs = (name for names in FOREIGN_NAMES.values() for name in names.values())
+    theirs = (name for names in foreign_names().values() for name in names.values())
     return frozenset([*theirs, *ours])
 
 

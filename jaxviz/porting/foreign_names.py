@@ -1,10 +1,12 @@
 """What other programs call the tensors of networks that we know by other names."""
 
+import functools
 import re
 from collections.abc import Mapping
 
 from .._checks import InputError
 from ..networks import catalog
+from ..networks.weights_files import flat
 from .stored import Stored
 
 _PARTS = {"weight": "kernel", "bias": "bias"}  # of a layer: theirs, ours
@@ -44,17 +46,19 @@ def _lite_name(name: str) -> str:
     return f"{before}{convolution}.weight" if is_kernel else f"{before}{norm}.{_NORM_PARTS[part]}"
 
 
-# By network: our name of each parameter, and theirs. Kernels are (out, in, height, width) there.
-FOREIGN_NAMES: Mapping[str, Mapping[str, str]] = {
-    "alexnet": {
+@functools.cache
+def foreign_names() -> Mapping[str, Mapping[str, str]]:
+    """By network our name of each parameter, and theirs.
+
+    Kernels are (out, in, height, width) there.
+    """
+    alexnet = {
         f"{layer}.{ours}": f"{their}.{part}"
         for their, layer in _TORCHVISION_ALEXNET.items()
         for part, ours in _PARTS.items()
-    },
-    "efficientnet_lite0": {
-        name: _lite_name(name) for name in catalog.parameter_shapes("efficientnet_lite0")[0]
-    },
-}
+    }
+    ours = flat(catalog.CATALOG["efficientnet_lite0"].complete.function.shapes)
+    return {"alexnet": alexnet, "efficientnet_lite0": {name: _lite_name(name) for name in ours}}
 
 
 def foreign_network(tensors: Mapping[str, Stored]) -> str | None:
@@ -66,7 +70,7 @@ def foreign_network(tensors: Mapping[str, Stored]) -> str | None:
         )
     counts = {
         network: len(set(names.values()) & tensors.keys())
-        for network, names in FOREIGN_NAMES.items()
+        for network, names in foreign_names().items()
     }
     best = max(counts, key=lambda network: counts[network])
     return best if counts[best] else None
