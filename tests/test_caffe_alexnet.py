@@ -208,5 +208,5 @@ def test_the_command_line_takes_it_with_its_weights(command, caffe_weights, tmp_
 
 
 def test_the_table_of_networks_says_what_is_shipped():
-    assert catalog.shipped_networks() == ("alexnet", "squeezenet")
+    assert catalog.shipped_networks() == ("alexnet", "squeezenet", "efficientnet_lite0")
     assert set(NETWORKS) < set(jaxviz.networks())
