@@ -1,7 +1,8 @@
 """Occlusion of one image: incremental, whole passes, captum, and a hand-written torch loop.
 
 All get the same random weights, image and positions. The peers take turns at the batch size that
-was fastest for each in a run before.
+was fastest for each in a run before. Networks of the literature are written in torch and come to
+jaxviz as ONNX files.
 """
 
 import functools
@@ -9,6 +10,8 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
+import warnings
 from pathlib import Path
 
 import jax
@@ -24,28 +27,31 @@ TITLES = {"full": "jaxviz, method=full", "torch_compile": "torch.compile"}
 # Strides that divide the free way, so that all peers agree on the positions. VGG's whole passes are
 # long, so it gets fewer positions.
 STRIDES = {"alexnet": 8, "squeezenet": 8, "vgg16": 16}
+# Of networks that come as ONNX files.
+EXPORTED_STRIDES = {
+    "resnet18": 16, "resnet50": 16, "vgg16": 32, "mobilenet_v2": 16, "densenet121": 16,
+    "efficientnet_lite0": 16, "efficientnet_b0": 16,
+}  # fmt: skip
 
 
 class Case:
-    """One network, image and grid; each method returns the occluded scores, (positions,)."""
+    """An image and a grid; each method returns the occluded scores, (positions,).
 
-    def __init__(self, name, window, stride, image_size):
+    Whoever inherits it has `evaluate`, one object so that compiled programs are found again, its
+    `params`, the layer of the `scores`, and the same as `torch_model`.
+    """
+
+    def __init__(self, window, stride, image_size):
         self.window, self.stride = window, stride
-        self.layers = LAYERS[name]
-        self.arrays = random_kernels(self.layers, image_size)
-        self.params = jax.device_put(self.arrays)
         image = np.random.default_rng(1).normal(size=(image_size, image_size, 3))
         self.image = image.astype(np.float32)
-        self.evaluate = self.apply  # one object, so that compiled programs are found again
         starts = np.arange(0, image_size - window + 1, stride)
         self.tops, self.lefts = np.repeat(starts, len(starts)), np.tile(starts, len(starts))
 
-    def apply(self, params, images):
-        return {"logits": jax_network(self.layers, params, images)}
-
     def occlusion(self, method, batch):
+        score = jaxviz.logit(TARGET, layer=self.scores)
         result = jaxviz.occlusion_map(
-            self.evaluate, self.params, self.image[None], score=jaxviz.logit(TARGET),
+            self.evaluate, self.params, self.image[None], score=score,
             window=self.window, stride=self.stride, fill=0.0, method=method, chunk_size=batch,
         )  # fmt: skip
         return np.asarray(result.scores[0]).ravel()
@@ -55,12 +61,6 @@ class Case:
 
     def full(self, batch):
         return self.occlusion("full", batch)
-
-    @functools.cached_property
-    def torch_model(self):
-        from peers.torch_networks import torch_network
-
-        return torch_network(self.layers, self.arrays)
 
     @functools.cached_property
     def compiled_torch_model(self):
@@ -117,6 +117,48 @@ class Case:
         return found.reshape(rows, rows).T.ravel()
 
 
+class Ours(Case):
+    """A network of `peers.layers`, in JAX and in torch."""
+
+    scores = "logits"
+
+    def __init__(self, name, window, stride, image_size):
+        super().__init__(window, stride, image_size)
+        self.layers = LAYERS[name]
+        self.arrays = random_kernels(self.layers, image_size)
+        self.params = jax.device_put(self.arrays)
+        self.evaluate = self.apply
+
+    def apply(self, params, images):
+        return {"logits": jax_network(self.layers, params, images)}
+
+    @functools.cached_property
+    def torch_model(self):
+        from peers.torch_networks import torch_network
+
+        return torch_network(self.layers, self.arrays)
+
+
+class Exported(Case):
+    """A network of `peers.torch_classifiers`, in torch and from the ONNX file of its exporter."""
+
+    def __init__(self, name, window, stride, image_size):
+        import torch
+        from peers.torch_classifiers import random_classifier
+        from peers.torch_networks import DEVICE, as_torch
+
+        super().__init__(window, stride, image_size)
+        module = random_classifier(name)
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own
+            file = Path(folder, f"{name}.onnx")
+            torch.onnx.export(module, (as_torch(self.image[None]).cpu(),), file, dynamo=False)
+            network = jaxviz.load_onnx(file)
+        self.evaluate, self.params = network.apply, network.params
+        self.scores = network.spec.logits
+        self.torch_model = module.to(DEVICE, memory_format=torch.channels_last)
+
+
 def peers():
     """The methods beside which ours runs, as far as they are installed."""
     names = ["full"]
@@ -131,14 +173,25 @@ def peers():
     "name", ["alexnet", "squeezenet", pytest.param("vgg16", marks=pytest.mark.long)]
 )
 def bench_occlusion(name, compare):
-    case = Case(name, window=16, stride=STRIDES[name], image_size=224)
+    compare_methods(Ours(name, 16, STRIDES[name], 224), peers(), compare, rounds=5)
+
+
+@pytest.mark.parametrize("name", EXPORTED_STRIDES)
+def bench_occlusion_onnx(name, compare):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    beside = [peer for peer in peers() if peer != "captum"]
+    compare_methods(Exported(name, 16, EXPORTED_STRIDES[name], 224), beside, compare, rounds=3)
+
+
+def compare_methods(case, beside, compare, rounds):
     contestants, best = {"jaxviz": case.incremental}, {}
-    for peer in peers():
+    for peer in beside:
         best[peer] = turns.fastest_batch(getattr(case, peer))
         contestants[TITLES.get(peer, peer)] = functools.partial(getattr(case, peer), best[peer])
     positions = len(case.tops)
     about = {"window": case.window, "stride": case.stride, "best_batch": best}
-    compare(contestants, number=positions, unit="variants", rounds=5, **about)
+    compare(contestants, number=positions, unit="variants", rounds=rounds, **about)
 
 
 def bench_occlusion_memory(compare):
@@ -155,7 +208,7 @@ def bench_occlusion_memory(compare):
 
 
 def _memory_child(name, stride, image_size):
-    case = Case(name, 16, stride, image_size)
+    case = Ours(name, 16, stride, image_size)
 
     def resident():
         status = Path("/proc/self/status").read_text()

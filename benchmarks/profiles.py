@@ -163,7 +163,7 @@ def torch_sweep(network, pixels, size):
 
 def occlusion():
     """One map of a complete AlexNet; torch makes whole passes of a batch, scaled to as many."""
-    case = bench_occlusion.Case("alexnet", **PLACES, image_size=224)
+    case = bench_occlusion.Ours("alexnet", **PLACES, image_size=224)
     names = (*ALEXNET, "fc6", "fc7", "fc8")
     batch = np.repeat(case.image[None], BATCH, axis=0)
     peers = torch_stages(case.layers, case.arrays, batch)
