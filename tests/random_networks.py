@@ -226,6 +226,45 @@ def spatial(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
     return f"{name} {top} {left} {stride} {pads}", layers[name]
 
 
+def resampling(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
+    """Transposed convolutions and resized maps; their numbers are positive, so nothing cancels."""
+    _, height, width, channels = shape
+    sides = st.tuples(st.integers(1, 4), st.integers(1, 4))
+    size, stride, padding = draw(sides), draw(sides), draw(st.sampled_from(["SAME", "VALID"]))
+    groups = channels if draw(st.booleans()) else 1
+    generator = _generator(draw)
+    kernel = jnp.asarray(generator.uniform(0.1, 1, (*size, channels // groups, channels)), "f")
+    new = draw(st.tuples(st.integers(1, 2 * height), st.integers(1, 2 * width)))
+    rows = generator.integers(0, height, new[0])
+    pads = [tuple(draw(st.integers(0, 2)) for _ in range(3)) for _ in range(2)]
+
+    def transposed(x: Array) -> Array:
+        before = [
+            (n - 1, n - 1 + s) if padding == "VALID" else (n // 2, n // 2 + 1)
+            for n, s in zip(size, stride, strict=True)
+        ]
+        return lax.conv_general_dilated(
+            x, kernel, (1, 1), before, lhs_dilation=stride,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups,
+        )  # fmt: skip
+
+    def resized(method: str) -> Layer:
+        return lambda x: jax.image.resize(x, (x.shape[0], *new, channels), method)
+
+    layers: dict[str, Layer] = {
+        "transposed convolution": transposed,
+        "nearest": resized("nearest"),
+        "linear": resized("linear"),
+        "cubic": resized("cubic"),
+        "repeat": lambda x: jnp.repeat(x, stride[0], axis=1),
+        "take": lambda x: x[:, rows],
+        "interior pad": lambda x: lax.pad(x, x.dtype.type(0.5), [(0, 0, 0), *pads, (0, 0, 0)]),
+        "reverse": lambda x: x[:, ::-1],
+    }
+    name = draw(st.sampled_from(sorted(layers)))
+    return f"{name} {size} {stride} {padding} {groups} {new} {pads}", layers[name]
+
+
 _SIMPLE = [convolution, convolution, pooling, pointwise, across_channels]
 
 
@@ -276,7 +315,7 @@ def head(draw: Any, shape: tuple[int, ...]) -> tuple[str, Layer]:
 def networks(
     draw: Any,
     *,
-    kinds: tuple[Any, ...] = (*_SIMPLE, spatial, branches),
+    kinds: tuple[Any, ...] = (*_SIMPLE, spatial, branches, resampling),
     depth: int = 4,
     with_head: bool = True,
 ) -> Network:

@@ -20,6 +20,7 @@ from random_networks import (
     occlusions,
     pointwise,
     pooling,
+    resampling,
 )
 
 from jaxviz.cpu import policy, spreading
@@ -95,6 +96,38 @@ def test_random_networks_of_convolutions_and_pools(data: st.DataObject) -> None:
     network: Network = data.draw(networks(kinds=kinds, depth=5, with_head=False))
     occlusion = data.draw(occlusions(network.image_shape))
     assert_incremental_equals_full(network, occlusion, chunk_size=None)
+
+
+@pytest.mark.compiled
+@SETTINGS
+@given(st.data())
+def test_random_networks_that_draw_maps_larger(data: st.DataObject) -> None:
+    kinds = (convolution, resampling, pointwise)
+    network: Network = data.draw(networks(kinds=kinds, depth=5, with_head=False))
+    occlusion = data.draw(occlusions(network.image_shape))
+    assert_incremental_equals_full(network, occlusion, chunk_size=None)
+
+
+@pytest.mark.parametrize(
+    "larger",
+    [
+        lambda x: lax.conv_transpose(x, jnp.ones((3, 2, 4, 4)), (2, 3), "SAME"),
+        lambda x: jax.image.resize(x, (len(x), 20, 30, 4), "nearest"),
+        lambda x: jax.image.resize(x, (len(x), 20, 30, 4), "linear"),
+        lambda x: jnp.repeat(jnp.repeat(x, 2, axis=1), 3, axis=2),
+    ],
+    ids=["transposed", "nearest", "linear", "repeat"],
+)
+def test_a_larger_map_is_not_evaluated_whole(larger: Any) -> None:
+    """And not the convolution behind it."""
+
+    def fun(x: jax.Array) -> jax.Array:
+        x = convolution_of(x, jnp.ones((3, 3, 2, 4)))
+        return convolution_of(larger(x), jnp.ones((3, 3, 4, 4)))
+
+    report = explain(fun, (10, 10, 2), [4], [4], window=(1, 1))
+    assert not any(step.reason for step in report.steps)
+    assert report.steps[-1].boxes[0][1] < 20
 
 
 PROGRAMS_KEPT = 100  # thousands of compiled programs in one process exhaust its memory maps

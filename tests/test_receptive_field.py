@@ -10,8 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import Array, lax
-from random_networks import Network, branches, convolution, networks, pooling, spatial
+from random_networks import (
+    Network,
+    branches,
+    convolution,
+    networks,
+    pooling,
+    resampling,
+    spatial,
+)  # fmt: skip
 
+from jaxviz.draw.maps import map_extent
 from jaxviz.incremental.receptive_field import ReceptiveField, receptive_field
 
 # Kernel, stride and padding of caffenet's layers (bvlc_reference_caffenet, deploy.prototxt).
@@ -132,6 +141,53 @@ def test_no_unit_sees_more_than_its_field(data: st.DataObject) -> None:
         outside = seen[row, col].copy()
         outside[top:bottom, left:right] = False
         assert not outside.any(), (row, col)
+
+
+@settings(
+    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "60")),
+    deadline=None,
+    derandomize="JAXVIZ_NUM_CASES" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.data())
+def test_fields_behind_larger_maps_are_exact(data: st.DataObject) -> None:
+    """Along axes that are not seen whole, and where nothing cancels: cubic weights are signed."""
+    network: Network = data.draw(networks(kinds=(resampling,), depth=3, with_head=False))
+    layer = str(len(network.layers) - 1)
+    shape = jax.eval_shape(network.apply, np.zeros((1, *network.image_shape), np.float32))[layer]
+    if shape.ndim != 4 or "cubic" in str(network.description):
+        return
+    field = receptive_field(
+        lambda params, images: network.apply(images), None, network.image_shape, layer=layer
+    )
+    seen = seen_pixels(lambda x: network.apply(x)[layer], network.image_shape)
+    for row, col in np.ndindex(*seen.shape[:2]):
+        rows, cols = np.nonzero(seen[row, col])
+        top, left, bottom, right = field.box(row, col, clipped=True)
+        if not len(rows):
+            continue
+        if field.stride[0]:
+            assert (rows.min(), rows.max() + 1) == (top, bottom), (row, col)
+        if field.stride[1]:
+            assert (cols.min(), cols.max() + 1) == (left, right), (row, col)
+
+
+def test_a_map_that_is_drawn_larger_and_joined_to_the_image() -> None:
+    """As in a U-Net: units see boxes of different sizes, and lie on the pixels they came from."""
+
+    def apply(params: Any, images: Array) -> dict[str, Array]:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        kernel = jnp.ones((3, 3, 1, 1), jnp.float32)
+        x = lax.conv_general_dilated(images, kernel, (2, 2), "SAME", dimension_numbers=numbers)
+        x = lax.conv_transpose(x, kernel[:2, :2], (2, 2), "SAME")
+        return {"joined": jnp.concatenate([x, images], axis=-1)}
+
+    field = receptive_field(apply, None, (8, 8, 1), layer="joined")
+    assert (field.size, field.stride, field.image_size) == ((3, 3), (1, 1), (8, 8))
+    assert field.box(0, 1) == (0, 0, 3, 3)
+    assert field.box(7, 7, clipped=True) == (6, 6, 8, 8)
+    assert map_extent(field, (8, 8)) == pytest.approx((0, 8, 8, 0), abs=1)
 
 
 def test_fields_are_as_small_as_perturbed_pixels_show() -> None:

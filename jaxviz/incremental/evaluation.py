@@ -18,11 +18,12 @@ import numpy as np
 from jax import Array, lax
 
 from ..cpu.compilation import compiled
+from ..jaxpr.known import with_reads
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Step, Tape, read_slot, run, run_steps
 from .planning import Group, Loop, groups, one_group, schedule
 from .rules import RULES
-from .windows import Box, Region, Value, cut_each, needed, read, whole
+from .windows import Box, Region, Value, covering, cut_each, needed, place, read, whole
 
 
 class WindowedOutputs(NamedTuple):
@@ -80,7 +81,7 @@ def windowed_outputs(
     # A tracer may vary over the axes of a `shard_map`, which a shape and a type do not say.
     traced = isinstance(image, jax.core.Tracer)
     like = image[None] if traced else jax.ShapeDtypeStruct((1, *image.shape), image.dtype)
-    recording = record(fun, like)
+    recording = with_reads(record(fun, like))
     clean, outputs = _evaluate(
         recording.constants,
         image,
@@ -275,15 +276,18 @@ def _evaluate_step(
     rule, box = RULES[step.name], outlines[0]
 
     def by_reading() -> Array:
-        fill = rule.fill(step, operands)
+        fill, shape = rule.fill(step, operands), step.output_avals[0].shape
+        covered = covering([seen for seen in windows if seen], box, shape)
         parts = [
             (operand.clean, False)
             if seen is None
-            else read(operand, needed(seen, box, jnp.shape(operand.clean)), chunk, fill)
+            else read(operand, needed(seen, covered, jnp.shape(operand.clean)), chunk, fill)
             for operand, seen in zip(operands, windows, strict=True)
         ]
-        found: Array = _map_positions(partial(rule.evaluate, step, box.sizes), parts)
-        return found
+        found: Array = _map_positions(partial(rule.evaluate, step, covered.sizes), parts)
+        if covered.same_as(box):
+            return found
+        return place(found, covered.starts - box.starts, box.sizes, chunk)[0]
 
     increment = rule.increment(step, operands, clean[0], box, chunk, prepared)
     if increment is None:

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 from jax.extend import core
 
+from ..jaxpr.known import with_reads
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Step
 from .evaluation import Positions
@@ -104,7 +105,7 @@ def explain(
     >>> report.share
     0.0625
     """
-    tape = record(fun, jax.ShapeDtypeStruct((1, *image_shape), dtype)).tape
+    tape = with_reads(record(fun, jax.ShapeDtypeStruct((1, *image_shape), dtype))).tape
     region = Positions(tuple(tops), tuple(lefts), window).region(image_shape[-1])
     changed = {tape.inputs[-1]: region}
     found = groups(tape, changed, one_group(tape, changed, np.arange(len(tops))))

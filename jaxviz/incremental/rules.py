@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from jax import Array
 
 from ..jaxpr.tape import Step
-from .windows import Box, Value, Window
+from .windows import Box, Reading, Value
 
 # For each operand: a window (or None: all of it) for each output axis. An operand that is None
 # as a whole, such as a kernel, must be clean.
-Windows = Sequence[Sequence[Window | None] | None]
+Windows = Sequence[Sequence[Reading | None] | None]
 
 
 class Increment(NamedTuple):

@@ -12,7 +12,7 @@ from jax import Array
 from ..jaxpr.tape import Step
 from .outside import SUM, Along, reduced, running
 from .rules import RULES, Increment, Rule, Windows, bind_one
-from .windows import Box, Value, Window
+from .windows import Box, Reading, Table, Value, Window
 
 
 def _reduce_windows(step: Step) -> Windows:
@@ -52,15 +52,21 @@ def _dot_windows(step: Step) -> Windows:
     both = [(Window(i), Window(j)) for i, j in zip(left_batch, right_batch, strict=True)]
     only_left = [Window(i) for i in range(left) if i not in (*left_sum, *left_batch)]
     only_right = [Window(i) for i in range(right) if i not in (*right_sum, *right_batch)]
-    return [
+    windows: list[list[Reading | None]] = [
         [*(window for window, _ in both), *only_left, *[None] * len(only_right)],
         [*(window for _, window in both), *[None] * len(only_left), *only_right],
     ]
+    if step.reads:
+        windows[step.reads.operand][step.reads.out] = Table.of(step.reads)
+    return windows
 
 
 def _dot_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None) -> int:
     (contracted, _), _ = step.params["dimension_numbers"]
     extents: list[int] = [step.input_avals[0].shape[axis] for axis in contracted]
+    sizes = list(sizes)
+    if step.reads:
+        sizes[step.reads.out] = len(step.reads.low)
     return math.prod(sizes) * math.prod(extents)
 
 

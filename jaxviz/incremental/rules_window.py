@@ -73,19 +73,29 @@ _POOL_FILLS: dict[str, Any] = {
 
 def _convolution_windows(step: Step) -> Windows | str:
     params = step.params
-    if any(dilation != 1 for dilation in params["lhs_dilation"]):
-        return "dilated input (a transposed convolution)"
+    if any(
+        spacing != 1 and stride != 1
+        for spacing, stride in zip(params["lhs_dilation"], params["window_strides"], strict=True)
+    ):
+        return "dilated input and a stride"
     if params["batch_group_count"] != 1:
         return "groups over the batch"
     numbers = params["dimension_numbers"]
     kernel = step.input_avals[1].shape
     windows: list[Window | None] = [None] * len(numbers.out_spec)
     windows[numbers.out_spec[0]] = Window(numbers.lhs_spec[0])
-    for i, (stride, (low, _), dilation) in enumerate(
-        zip(params["window_strides"], params["padding"], params["rhs_dilation"], strict=True)
+    for i, (stride, (low, _), dilation, spacing) in enumerate(
+        zip(
+            params["window_strides"],
+            params["padding"],
+            params["rhs_dilation"],
+            params["lhs_dilation"],
+            strict=True,
+        )
     ):
         size = (kernel[numbers.rhs_spec[2 + i]] - 1) * dilation + 1
-        windows[numbers.out_spec[2 + i]] = Window(numbers.lhs_spec[2 + i], size, stride, low)
+        window = Window(numbers.lhs_spec[2 + i], size, stride, low, spacing)
+        windows[numbers.out_spec[2 + i]] = window
     return [windows, None]
 
 
@@ -108,22 +118,48 @@ def _convolution(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -
     """Channels last, whatever the network's layout: others are very slow in loops on a CPU."""
     image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
     groups = step.params["feature_group_count"]
-    if is_by_shifts(image, kernel, groups):
+    if is_by_shifts(image, kernel, groups) and not _is_spaced(step):
         strides, dilation = step.params["window_strides"], step.params["rhs_dilation"]
         result = depthwise(image, kernel, strides, dilation)
     else:
-        result = group_by_group(image, kernel, groups, partial(_convolve, step))
+        result = group_by_group(image, kernel, groups, partial(_convolve, step, sizes))
     return _from_channels_last(step, result)
 
 
-def _convolve(step: Step, image: Array, kernel: Array, groups: int) -> Array:
+def _is_spaced(step: Step) -> bool:
+    """Whether it is a transposed convolution: zeros lie between the numbers of its input."""
+    return any(spacing != 1 for spacing in step.params["lhs_dilation"])
+
+
+def _margins(step: Step, sizes: Sequence[int], image: Array) -> list[tuple[int, int]]:
+    """The zeros around a part of a map (batch, *space, channel) for an output box of `sizes`."""
+    margins, params = [], step.params
+    numbers, kernel = params["dimension_numbers"], step.input_avals[1].shape
+    for i, (spacing, dilation, stride, (low, _)) in enumerate(
+        zip(
+            params["lhs_dilation"],
+            params["rhs_dilation"],
+            params["window_strides"],
+            params["padding"],
+            strict=True,
+        )
+    ):
+        before = low % spacing
+        reach = (kernel[numbers.rhs_spec[2 + i]] - 1) * dilation
+        last = (sizes[numbers.out_spec[2 + i]] - 1) * stride + reach
+        margins.append((before, last - before - (image.shape[1 + i] - 1) * spacing))
+    return margins
+
+
+def _convolve(step: Step, sizes: Sequence[int], image: Array, kernel: Array, groups: int) -> Array:
     rank = image.ndim - 2
     space = "DHW"[-rank:] if rank <= 3 else "".join(map(chr, range(97, 97 + rank)))
     return lax.conv_general_dilated(
         image,
         kernel,
         step.params["window_strides"],
-        [(0, 0)] * rank,
+        _margins(step, sizes, image) if _is_spaced(step) else [(0, 0)] * rank,
+        lhs_dilation=step.params["lhs_dilation"],
         rhs_dilation=step.params["rhs_dilation"],
         dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
         feature_group_count=groups,
@@ -216,7 +252,8 @@ def _spread_boxes(
 
 def _spreading_pays(step: Step, into: Sequence[int], out: Sequence[int]) -> bool:
     params, numbers = step.params, step.params["dimension_numbers"]
-    return all(stride == 1 for stride in params["window_strides"]) and policy.spreading_pays(
+    strides = (*params["window_strides"], *params["lhs_dilation"])
+    return all(stride == 1 for stride in strides) and policy.spreading_pays(
         kernel=math.prod(step.input_avals[1].shape),
         groups=params["feature_group_count"],
         pixels=math.prod(into[axis] for axis in numbers.lhs_spec[2:]),

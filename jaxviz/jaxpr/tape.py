@@ -39,12 +39,26 @@ class Constant:
 Slot = int | Constant
 
 
+class Reads(NamedTuple):
+    """Index i of axis `out` of the result reads indices [low[i], high[i]) of an operand's axis.
+
+    operand: its number. axis: of it, of which nothing else is read.
+    """
+
+    operand: int
+    axis: int
+    out: int
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Step:
     """One primitive applied to the values in `inputs`, written to the slots `outputs`.
 
     scopes: the names that JAX's name stack gave it, the outermost first.
     calls: the equations of the inner calls that it was in, the outermost first.
+    reads: what its numbers read along one axis, where an operand that is known says so.
     """
 
     name: str
@@ -57,6 +71,7 @@ class Step:
     jaxpr: core.Jaxpr = field(compare=False, repr=False)
     scopes: tuple[str, ...] = field(default=(), compare=False, repr=False)
     calls: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+    reads: Reads | None = None
 
     @property
     def place(self) -> str:
