@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RANDOM_NETWORKS := tests/test_incremental.py tests/test_incremental_accuracy.py tests/test_receptive_field.py
 
 .PHONY: tour test test-slow test-x64 test-oracles test-modes check bench bench-gpu clean
 
@@ -8,13 +9,15 @@ tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle"
 
+# What takes long, and ten times as many random networks.
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
+	JAXVIZ_NUM_CASES=200 $(BIN)/python -m pytest -n 2 $(RANDOM_NETWORKS)
 
 test-x64: $(VENV)/installed-test
-	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle and not once"
 
 # Against programs that no one here wrote, which make test does without.
 test-oracles: $(VENV)/installed-test $(VENV)/installed-oracles

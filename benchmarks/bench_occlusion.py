@@ -27,8 +27,8 @@ TITLES = {"full": "jaxviz, method=full", "torch_compile": "torch.compile"}
 # Strides that divide the free way, so that all peers agree on the positions. VGG's whole passes are
 # long, so it gets fewer positions.
 STRIDES = {"alexnet": 8, "squeezenet": 8, "vgg16": 16}
-# Of networks that come as ONNX files.
-EXPORTED_STRIDES = {
+# Window and stride of networks that come as ONNX files.
+EXPORTED = {
     "resnet18": 16, "resnet50": 16, "vgg16": 32, "mobilenet_v2": 16, "densenet121": 16,
     "efficientnet_lite0": 16, "efficientnet_b0": 16,
 }  # fmt: skip
@@ -176,12 +176,13 @@ def bench_occlusion(name, compare):
     compare_methods(Ours(name, 16, STRIDES[name], 224), peers(), compare, rounds=5)
 
 
-@pytest.mark.parametrize("name", EXPORTED_STRIDES)
+@pytest.mark.parametrize("name", EXPORTED)
 def bench_occlusion_onnx(name, compare):
     pytest.importorskip("torch")
     pytest.importorskip("onnx")
     beside = [peer for peer in peers() if peer != "captum"]
-    compare_methods(Exported(name, 16, EXPORTED_STRIDES[name], 224), beside, compare, rounds=3)
+    case = Exported(name, EXPORTED[name], EXPORTED[name], 224)
+    compare_methods(case, beside, compare, rounds=3)
 
 
 def compare_methods(case, beside, compare, rounds):

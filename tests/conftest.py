@@ -24,7 +24,7 @@ hook = jaxtyping.install_import_hook("jaxviz", CHECKER)
 
 pytest.register_assert_rewrite("sweeping", "tolerances")  # asserts in helpers, under python -O too
 
-settings.register_profile("jaxviz", derandomize=True, deadline=None, database=None, max_examples=40)
+settings.register_profile("jaxviz", derandomize=True, deadline=None, database=None, max_examples=25)
 settings.load_profile("jaxviz")
 
 ROOT = Path(__file__).resolve().parents[1]

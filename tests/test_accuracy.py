@@ -10,6 +10,8 @@ from conftest import ROOT
 import jaxviz
 from jaxviz.pictures.sets import load_pictures
 
+pytestmark = pytest.mark.once
+
 SAMPLE = ROOT.parent / "shared" / "imagenet_sample"  # 250 labeled pictures, one a class
 
 # Half-open ranges of class indices.

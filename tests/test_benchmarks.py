@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import oracle, script_at
 
+pytestmark = pytest.mark.once
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 GLUE = ("conftest.py", "turns.py", "summary.py", "pytest.ini")
 # The first call of each is outside the rounds; in these ours takes 1, 4 and 2 seconds.

@@ -20,6 +20,8 @@ from jaxviz.pictures.folders import find_pictures
 from jaxviz.pictures.preprocessing import Preprocessing
 from jaxviz.pictures.sets import FolderPictures, load_pictures
 
+pytestmark = pytest.mark.once
+
 PREPROCESSING = Preprocessing(24, 20, 255, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 KERNEL = np.random.default_rng(0).normal(size=(5, 5, 3, 4)).astype(np.float32)
 

@@ -21,6 +21,8 @@ import jaxviz
 from jaxviz import draw
 from jaxviz.files import claim_file, is_ours
 
+pytestmark = pytest.mark.once
+
 ENDINGS = [".png", ".pdf", ".svg"]
 PIXELS = np.random.default_rng(0).integers(0, 255, (12, 12, 3), np.uint8)
 STYLE = draw.Style()

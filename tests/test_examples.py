@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.once
+
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 TECHNIQUES = {

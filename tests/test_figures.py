@@ -5,6 +5,8 @@ import re
 import pytest
 from conftest import ROOT, script_at
 
+pytestmark = pytest.mark.once
+
 BENCHMARKS = ROOT / "benchmarks"
 PAGES = [
     ROOT / "README.md",

@@ -24,6 +24,8 @@ from jaxviz.files import (
     write_whole,
 )
 
+pytestmark = pytest.mark.once
+
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())

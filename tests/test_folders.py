@@ -16,6 +16,8 @@ from jaxviz.pictures.decoding import decode
 from jaxviz.pictures.folders import SUFFIXES, find_pictures
 from jaxviz.pictures.sets import load_pictures
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -4,7 +4,11 @@ import ast
 import inspect
 from pathlib import Path
 
+import pytest
+
 import jaxviz
+
+pytestmark = pytest.mark.once
 
 PACKAGE = Path(jaxviz.__file__).parent
 

@@ -29,7 +29,7 @@ from jaxviz.incremental.evaluation import windowed_outputs
 from jaxviz.incremental.explanation import explain
 from jaxviz.jaxpr.recording import record
 
-NUM_CASES = int(os.environ.get("JAXVIZ_NUM_CASES", "60"))
+NUM_CASES = int(os.environ.get("JAXVIZ_NUM_CASES", "20"))
 SETTINGS = settings(
     max_examples=NUM_CASES,
     deadline=None,

@@ -1,6 +1,7 @@
 """A map shows labels, the variance along its axes, and is not emptied by what lies far out."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +9,8 @@ from jaxviz import draw
 from jaxviz.analyses.collection import ShownPictures
 from jaxviz.analyses.picture_map import THUMBNAIL, PictureMap
 from jaxviz.draw.map_figure import _inside
+
+pytestmark = pytest.mark.once
 
 
 def map_of(points, labels=None, method="pca"):

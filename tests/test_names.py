@@ -12,6 +12,8 @@ from PIL import Image
 
 from jaxviz import sweep
 
+pytestmark = pytest.mark.once
+
 NAMES = [
     "$\\foo{$.png", "<b>&amp;.png", "猫.png", os.fsdecode(b"caf\xe9.png"), "a\nb.png", "-o.png",
     "quote'\".png", "\u202eright.png", "𝔘🦜.png", "%s %(x)s {0}.png",

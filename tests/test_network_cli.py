@@ -11,6 +11,8 @@ import jaxviz
 from jaxviz.networks.described import read_description
 from jaxviz.pictures.preprocessing import Preprocessing
 
+pytestmark = pytest.mark.once
+
 OWN = """
 import jax, jax.numpy as jnp
 from flax import linen, nnx

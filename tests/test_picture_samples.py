@@ -12,6 +12,8 @@ from PIL import Image
 import jaxviz
 from jaxviz.pictures.decoding import decode
 
+pytestmark = pytest.mark.once
+
 HEIGHT, WIDTH = 24, 36
 RAMP = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) / (HEIGHT + WIDTH - 2)
 LIGHT = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1], (1 + RAMP) / 2, RAMP / 4], axis=-1)

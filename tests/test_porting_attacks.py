@@ -15,6 +15,8 @@ import jaxviz
 from jaxviz import porting
 from jaxviz.porting import pickled
 
+pytestmark = pytest.mark.once
+
 OURS = files.tiny_tensors()
 THEIRS = files.as_torchvision(OURS)
 CHECKPOINTS = {"zip": files.zip_checkpoint, "older": files.older_checkpoint}

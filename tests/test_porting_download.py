@@ -18,6 +18,8 @@ from jaxviz.networks import sources
 from jaxviz.networks.sources import OFFICIAL, Official, file_digest
 from jaxviz.porting import download, transfer
 
+pytestmark = pytest.mark.once
+
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 OTHER = np.random.default_rng(1).bytes(1_000_000)
 

@@ -17,6 +17,8 @@ from safetensors.numpy import load_file
 import jaxviz
 from jaxviz import porting
 
+pytestmark = pytest.mark.once
+
 NUM_CASES = int(os.environ.get("JAXVIZ_NUM_CASES", "60"))
 FIRST_CASE = int(os.environ.get("JAXVIZ_FIRST_CASE", "0"))
 OURS = files.tiny_tensors()

@@ -16,6 +16,8 @@ from jaxviz import porting
 from jaxviz.porting import caffe_model, deep_compression, onnx_graph, onnx_model
 from jaxviz.porting.source import opened
 
+pytestmark = pytest.mark.once
+
 WEIGHTS = files.tiny_weights()
 FILES = {
     "caffe": files.caffemodel(WEIGHTS),

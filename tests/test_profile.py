@@ -13,6 +13,8 @@ import pytest
 
 import jaxviz
 
+pytestmark = pytest.mark.once
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PROFILES = sorted((BENCHMARKS / "results").glob("profile-*.json"))
 

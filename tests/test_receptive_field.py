@@ -114,7 +114,7 @@ def seen_pixels(fun: Any, image_shape: tuple[int, ...]) -> np.ndarray:
 
 
 @settings(
-    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "60")),
+    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "20")),
     deadline=None,
     derandomize="JAXVIZ_NUM_CASES" not in os.environ,
     database=None,
@@ -144,7 +144,7 @@ def test_no_unit_sees_more_than_its_field(data: st.DataObject) -> None:
 
 
 @settings(
-    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "60")),
+    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "20")),
     deadline=None,
     derandomize="JAXVIZ_NUM_CASES" not in os.environ,
     database=None,

@@ -12,6 +12,8 @@ import pytest
 import jaxviz
 from jaxviz.cli import app, startup
 
+pytestmark = pytest.mark.once
+
 HEAVY = {"jax", "jaxlib", "flax", "matplotlib", "numpy", "PIL", "safetensors"}
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 STUB = ast.parse(Path(jaxviz.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))

@@ -17,6 +17,8 @@ import jaxviz
 from jaxviz import cli
 from jaxviz.techniques.embedding import principal_components
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = Path(__file__).parents[1] / "examples" / "images"
 
 

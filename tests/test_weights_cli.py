@@ -11,6 +11,8 @@ from jaxviz.networks.sources import OFFICIAL
 from jaxviz.networks.weights_files import save_weights
 from jaxviz.porting import port_weights
 
+pytestmark = pytest.mark.once
+
 
 def test_list_names_what_is_shipped_and_what_can_be_had(command):
     code, out, err = command("weights", "list")

@@ -16,7 +16,8 @@ from ..cpu.compilation import compiled, inside_a_trace
 from ..jaxpr.recording import Recording, record
 from ..jaxpr.tape import Tape, read_slot, run, run_steps
 from ..pictures.preprocessing import Preprocessing
-from .naming import Named, named_layers, parameter_path, parameter_paths
+from .layer_names import parameter_path, parameter_paths
+from .naming import Named, named_layers
 from .network import Network
 
 PRE = ":pre"  # behind a layer's name: its value before the activation function

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._checks import InputError
-from ..naming import ROOM
+from ..layer_names import ROOM
 from .values import Node
 
 _MOST_BYTES = 2**31 - 1  # of the file itself, as protobuf's own limit
