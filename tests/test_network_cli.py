@@ -9,6 +9,7 @@ from PIL import Image
 
 import jaxviz
 from jaxviz.networks.described import read_description
+from jaxviz.networks.opening import open_network
 from jaxviz.pictures.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.once
@@ -243,3 +244,27 @@ def test_the_tour_of_a_gray_network_without_classes(own, command, picture):
     assert "filled with gray" in page
     code, out, err = command("features", own, "--network", "gray.py:make", "--output", "made")
     assert (code, "features: 1 x 1024" in out) == (0, True)
+    options = ("--network", "gray.py:make", "--window", 8, "--stride", 8, "--output", "gray.png")
+    code, _, err = command("occlude", picture, *options, "--save-arrays")
+    assert (code, err) == (0, "")
+    code, _, err = command("draw", "gray.npz", "--output", "again.png")
+    assert (code, err) == (0, "")
+
+
+def test_a_network_that_says_itself_what_it_is_may_be_described_too(own):
+    network = open_network("own.py:jaxviz_network", described={"mean": [0.1, 0.2, 0.3]})
+    assert network.preprocessing.input_shape == (16, 16, 3)
+    assert network.preprocessing.mean == (0.1, 0.2, 0.3)
+    assert network.spec.mean_fill == (0, 0, 0)
+    assert list(network.layers()) == ["stem", "pool1", "head"]
+
+
+@pytest.mark.parametrize("function", ["jaxviz_network", "pair", "function", "module"])
+def test_images_that_a_network_does_not_take_are_refused_in_one_line(function, own, command):
+    """One in color is said to be gray."""
+    options = ("--channel-order", "gray", "--mean", "0.5", "--output", "x.png")
+    code, _, err = command("filters", "--network", f"own.py:{function}", *options)
+    assert code != 0
+    assert err.startswith("jaxviz: ")
+    assert "16 x 16 x 1" in err
+    assert err.count("\n") == 1

@@ -19,6 +19,7 @@ from .nearest_pictures import NearestPictures as NearestPictures
 from .nearest_pictures import nearest_pictures as nearest_pictures
 from .occlusion import OcclusionAnalysis as OcclusionAnalysis
 from .occlusion import occlusion as occlusion
+from .occlusion import usual_fill as usual_fill
 from .patch_pages import PatchPage as PatchPage
 from .patch_pages import patch_pages as patch_pages
 from .picture_map import PictureMap as PictureMap

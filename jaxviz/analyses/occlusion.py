@@ -46,7 +46,7 @@ class OcclusionAnalysis(NamedTuple):
     window: tuple[int, int]
     stride: tuple[int, int]
     fill: str
-    fill_values: Float[np.ndarray, "pictures ... 3"]
+    fill_values: Float[np.ndarray, "pictures ... channels"]
     fill_pixels: UInt8[np.ndarray, "pictures ... 3"]
     row_starts: Int[np.ndarray, " rows"]
     col_starts: Int[np.ndarray, " cols"]
@@ -94,7 +94,7 @@ def occlusion(
     targets: str | int | Sequence[str | int | None] | None = None,
     window: int | tuple[int, int] = 32,
     stride: int | tuple[int, int] = 8,
-    fill: str = "mean",
+    fill: str | None = None,
     score: str = "log-probability",
     chunk_size: int | None = None,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
@@ -109,7 +109,8 @@ def occlusion(
         window: size of the hidden part in pixels, one number or (rows, cols).
         stride: step between windows in pixels, one number or (rows, cols).
         fill: what hides: "mean" (of the training pictures), "gray", "black", "white", "blur" (of
-            the picture) or a color such as "#80a0ff".
+            the picture) or a color such as "#80a0ff". By default the mean, gray where it is not
+            known.
         score: of a class: "log-probability", "probability" or "logit".
         chunk_size: variants evaluated at a time, by default what memory allows.
         track: hands the pictures on one after the other, as a progress bar does.
@@ -134,6 +135,7 @@ def occlusion(
     ]
     if len({one.unit for one in found}) > 1:
         raise InputError("targets: expected classes alone or feature maps alone, got both")
+    fill = fill or usual_fill(network)
     fills = [fill_value(fill, network, one.pixels) for one in read]
     results = [
         occlusion_map(
@@ -174,6 +176,11 @@ def occlusion(
         heatmap=joined("heatmap"),
         coverage=np.asarray(results[0].coverage),
     )
+
+
+def usual_fill(network: "Network") -> str:
+    """What hides a part of a picture where no one says: the training mean, gray if not known."""
+    return "gray" if network.spec.mean_fill is None else "mean"
 
 
 def fill_value(fill: str, network: "Network", pixels: np.ndarray) -> Any:

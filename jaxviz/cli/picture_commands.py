@@ -102,13 +102,14 @@ def occlude(
         Any, typer.Option("--stride", parser=size, metavar=_SIZE, help="Step between places.")
     ] = "8",
     fill: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--fill",
             help="What hides: `mean` (of the training pictures), `gray`, `black`, `white`, `blur` "
             "(of this picture) or a color (`#80a0ff`).",
+            show_default="mean, gray where it is not known",
         ),
-    ] = "mean",
+    ] = None,
     score: Annotated[
         str, typer.Option("--score", help="`log-probability`, `probability` or `logit`.")
     ] = "log-probability",
@@ -144,7 +145,7 @@ def occlude(
         )  # fmt: skip
     options = {
         "pictures": [str(one) for one in pictures], "target": target, "window": window,
-        "stride": stride, "fill": fill, "score": score, "batch_size": batch_size,
+        "stride": stride, "fill": found.fill, "score": score, "batch_size": batch_size,
     }  # fmt: skip
     write_analyses(
         output, [found], model, options, dpi=dpi, save_arrays=save_arrays,

@@ -12,11 +12,11 @@ import jax
 
 from .._checks import InputError, image_type, type_name, unknown
 from .catalog import networks
-from .described import description_beside
+from .described import Description, description_beside
 from .loading import load
 from .modules import from_equinox, from_linen, from_nnx
 from .named import name_activations
-from .network import Network
+from .network import ROLES, Network
 from .onnx.loading import fixed_size, load_onnx
 from .sources import file_digest
 
@@ -68,7 +68,7 @@ def open_network(
     try:
         module = _module_at(path) if is_file else _imported(place)
     except Exception as error:  # whatever a user's code raises
-        raise InputError(f"network: {place}: {type(error).__name__}: {error}") from error
+        raise InputError(f"network: {place}: {_first_line(error)}") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise InputError(f"network: {place} has no function {name!r}")
@@ -77,13 +77,33 @@ def open_network(
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"network: {text}: {type(error).__name__}: {error}") from error
+        raise InputError(f"network: {text}: {_first_line(error)}") from error
     options = {
         **description.options(),
         "name": path.stem if is_file else name,
         "provenance": {"weights": text, "sha256": file_digest(path, "sha256")} if is_file else {},
     }
-    return _network(made, options, text)
+    try:
+        network = _network(made, options, text)
+        if network.spec.preprocessing:
+            network.layers()  # it takes the images that its description says
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"network: {text}: {_images(description)}{_first_line(error)}") from error
+    return network
+
+
+def _images(description: Description) -> str:
+    """The images on which a network failed, of which its description may be wrong."""
+    if description.preprocessing is None:
+        return ""
+    sizes = " x ".join(map(str, description.preprocessing.input_shape))
+    return f"described as taking images of {sizes}, on which it fails: "
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _module_at(path: Path) -> Any:
@@ -105,7 +125,7 @@ def _imported(name: str) -> Any:
 def _network(made: Any, options: dict[str, Any], text: str) -> Network:
     """What a user's function returned, as a network."""
     if isinstance(made, Network):
-        return made
+        return _described(made, options)
     kinds = _packages(made)
     if "equinox" in kinds:
         return _with_shape(text, options, lambda **rest: from_equinox(made, **rest))
@@ -120,6 +140,25 @@ def _network(made: Any, options: dict[str, Any], text: str) -> Network:
     raise InputError(
         f"network: {text} returns {type_name(made)}; expected a jaxviz.Network, (apply, params), a "
         "Flax NNX module, (Linen module, variables) or an Equinox module"
+    )
+
+
+def _described(network: Network, options: Mapping[str, Any]) -> Network:
+    """A network that says itself what it is, where its description does not say otherwise."""
+    told = {key: options[key] for key in ("title", "preprocessing", "labels", "roles")}
+    if not any(told.values()):
+        return network
+    spec = network.spec
+    roles = {role: value for role in ROLES if (value := getattr(spec, role)) is not None}
+    return Network(
+        network.apply,
+        network.params,
+        preprocessing=told["preprocessing"] or spec.preprocessing,
+        labels=told["labels"] or network.labels,
+        roles={**roles, **told["roles"]},
+        name=network.name,
+        title=told["title"] or spec.title,
+        provenance=network.provenance,
     )
 
 

@@ -103,8 +103,7 @@ def write_tour(
     (lead,) = analyses.read_pictures(network, own.paths[:1])
     named = analyses.read_pictures(classifier, own.paths[: len(_FEATURED)])
 
-    # What hides a part of a picture: gray where the mean of the training pictures is not known.
-    fill = "gray" if classifier.spec.mean_fill is None else "mean"
+    fill = analyses.usual_fill(classifier)
     steps: list[tuple[str, Callable[[], Iterable[Analysis]]]] = [
         ("pictures", lambda: []),
         ("first", lambda: [analyses.filters(network, network.role("first_layer"), top=10**6)]),
