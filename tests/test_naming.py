@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import refusal
 from flax import linen, nnx
 from tolerances import assert_close
 
@@ -245,3 +246,66 @@ def test_layers_are_in_the_order_of_the_data():
     network = jaxviz.from_nnx(ResNet(nnx.Rngs(0)), image_shape=SHAPE)
     assert list(jax.jit(network.apply)(network.params, IMAGES)) == sorted(RESNET_LAYERS)
     assert np.array_equal(list(network.apply(network.params, IMAGES)), RESNET_LAYERS)
+
+
+@pytest.mark.parametrize(
+    "follow",
+    [
+        lambda x: jnp.concatenate(jnp.split(x, 2, axis=-1)[::-1], axis=-1),
+        lambda x: x[..., ::2],
+        lambda x: x[..., ::-1],
+        lambda x: jnp.flip(x, 1),
+        lambda x: x[:, 1:, 2:],
+        lambda x: x[:, ::3, 1::2],
+        lambda x: x.take(np.array([2, 0]), axis=-1),
+    ],
+    ids=["split", "stride", "channels reversed", "flip", "crop", "samples", "take"],
+)
+def test_a_layer_is_whole_whatever_part_of_it_the_next_one_takes(follow):
+    """And its channels are in the order of its filters."""
+    kernel = jax.random.normal(jax.random.key(0), (3, 3, 3, 8))
+    numbers = ("NHWC", "HWIO", "NHWC")
+
+    def first(params, x):
+        x = jax.lax.conv_general_dilated(
+            x, params["a"]["w"], (1, 1), "SAME", dimension_numbers=numbers
+        )
+        return jax.nn.relu(x)
+
+    def function(params, x):
+        x = follow(first(params, x))
+        return x.mean((1, 2)) @ params["b"]["w"][: x.shape[-1]]
+
+    params = {"a": {"w": kernel}, "b": {"w": jnp.ones((8, 5))}}
+    network = jaxviz.name_activations(function, params, (8, 9, 3))
+    images = jax.random.normal(jax.random.key(1), (2, 8, 9, 3))
+    found = network.apply(params, images)["a"]
+    np.testing.assert_allclose(found, first(params, images), rtol=1e-5, atol=1e-5)
+
+
+def test_padding_that_repeats_the_edge_mixes_no_images():
+    def function(params, x):
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        return x.mean((1, 2)) @ params["head"]["w"]
+
+    params = {"head": {"w": jnp.ones((3, 5))}}
+    network = jaxviz.name_activations(function, params, (8, 9, 3))
+    images = jax.random.normal(jax.random.key(1), (2, 8, 9, 3))
+    found = network.apply(params, images)["head"]
+    np.testing.assert_allclose(found, function(params, images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_function_that_fails_is_refused_in_one_line():
+    assert "KeyError: 'nope'" in refusal(
+        jaxviz.name_activations, lambda params, x: params["nope"], {}, (8, 9, 3)
+    )
+
+
+def test_one_number_an_image_is_no_score_of_classes():
+    params = {"head": {"w": jnp.ones((3, 5))}, "size": jnp.ones((3,))}
+    network = jaxviz.name_activations(
+        lambda params, x: (x.mean((1, 2)) @ params["head"]["w"], x.mean((1, 2)) @ params["size"]),
+        params,
+        (8, 9, 3),
+    )
+    assert network.spec.logits == "head"

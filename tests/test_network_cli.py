@@ -268,3 +268,34 @@ def test_images_that_a_network_does_not_take_are_refused_in_one_line(function, o
     assert err.startswith("jaxviz: ")
     assert "16 x 16 x 1" in err
     assert err.count("\n") == 1
+
+
+def test_describing_again_keeps_what_is_not_said_and_checks_before_it_writes(own, command):
+    def describe(*options):
+        return command("network", "describe", "net.onnx", *options)
+
+    assert describe("--range", "0,255", "--title", "My net")[0] == 0
+    assert describe("--mean", "1,2,3")[0] == 0
+    kept = (own / "net.toml").read_text()
+    assert 'title = "My net"' in kept
+    assert "mean = [1.0, 2.0, 3.0]" in kept
+    for options in (
+        ("--range", "0,nan"),
+        ("--size", 30),
+        ("--labels", "no.txt"),
+        ("--std", "0,1,1"),
+    ):
+        code, _, err = describe(*options)
+        assert code != 0
+        assert options[0].removeprefix("--") in err
+        assert err.count("\n") == 1
+        assert (own / "net.toml").read_text() == kept
+
+
+def test_a_toml_that_is_no_description_is_left_alone(own, command):
+    (own / "settings.py").write_text(OWN)
+    (own / "settings.toml").write_text("[project]\n")
+    code, _, err = command("network", "describe", "settings.py", "--size", 16, "--range", "0,1")
+    assert code != 0
+    assert "settings.toml" in err
+    assert (own / "settings.toml").read_text() == "[project]\n"

@@ -44,24 +44,29 @@ def describe(
     must be given, and whatever was taken from the file or left out is said.
     """
     from .._checks import InputError
-    from ..networks.described import preprocessing_of, read_description, write_description
+    from ..networks.described import checked_description, described_in, write_description
     from ..networks.onnx.loading import fixed_size
 
     if not network.is_file():
         raise InputError(f"{network}: no such file")
+    if network.suffix.lower() not in (".onnx", ".py"):
+        raise InputError(f"{network}: expected FILE.onnx or FILE.py")
     given = given_description() | ({"title": title} if title else {})
+    if "labels" in given:
+        given["labels"] = os.path.relpath(given["labels"], network.parent)
+    target = network.with_suffix(".toml")
+    if target.exists():  # what is not said now stays as it is; what is no description is refused
+        given = described_in(target) | given
+    size = fixed_size(network) if network.suffix.lower() == ".onnx" else None
+    if size is not None and given.get("size", size) != size:
+        raise InputError(f"size: {network} takes images of {size} pixels, not {given['size']}")
     if "size" not in given:
-        size = fixed_size(network) if network.suffix.lower() == ".onnx" else None
         if size is None:
             raise InputError(f"{network}: does not say the size of its images; give --size")
         given["size"] = size
-        print(f"size: {given['size']}, from the file")
-    if "labels" in given:
-        given["labels"] = os.path.relpath(given["labels"], network.parent)
-    preprocessing_of(given)
-    target = network.with_suffix(".toml")
+        print(f"size: {size}, from the file")
+    found = checked_description(given, network.parent)
     write_description(target, given)
-    found = read_description(target)
     if "resize" not in given and found.preprocessing:
         print(f"resize: {found.preprocessing.resize}, as usual for this size")
     for key in ("mean", "std", "labels"):

@@ -52,6 +52,8 @@ class ReceptiveField(NamedTuple):
 
     def _span(self, axis: int, i: int) -> tuple[int, int]:
         if self.units[axis]:
+            if not 0 <= i < len(self.units[axis]):
+                raise InputError(f"unit {i}: expected one from 0 to {len(self.units[axis]) - 1}")
             return self.units[axis][i]
         first = int(i * self.stride[axis] + self.offset[axis])
         return first, first + self.size[axis]

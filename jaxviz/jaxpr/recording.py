@@ -105,7 +105,10 @@ class _Recorder:
             results: Sequence[Slot]
             if equation.primitive.name == "split":
                 body = _slices(**equation.params, operand=equation.invars[0].aval)
-            if body is None:
+            alone = _only_part(equation)
+            if alone is not None:
+                results = operands[alone : alone + 1]
+            elif body is None:
                 results = self.append(jaxpr, equation, operands, calls)
             elif isinstance(body, core.ClosedJaxpr):
                 results = self.inline(body.jaxpr, self.new_constants(body), operands, within)
@@ -138,6 +141,15 @@ class _Recorder:
         )
         self.steps.append(step)
         return outputs
+
+
+def _only_part(equation: Any) -> int | None:
+    """Which part a `concatenate` is the same as, where all others are empty."""
+    if equation.primitive.name != "concatenate":
+        return None
+    shape = equation.outvars[0].aval.shape
+    same = [i for i, part in enumerate(equation.invars) if part.aval.shape == shape]
+    return same[0] if len(same) == 1 or (same and 0 in shape) else None
 
 
 def _scopes(equation: Any) -> tuple[str, ...]:

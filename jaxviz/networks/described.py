@@ -4,6 +4,7 @@ It says how pictures become the network's images, and what its classes are calle
 """
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,22 +45,24 @@ def description_beside(
     """
     beside = path.with_suffix(".toml") if path else None
     if beside is None or not beside.is_file():
-        return _description(_with_size(described, size), Path())
+        return checked_description(_with_size(described, size), Path())
     if not described:
         return read_description(beside)
-    return _description(_with_size({**_content(beside), **described}, size), beside.parent)
+    content = {**described_in(beside), **described}
+    return checked_description(_with_size(content, size), beside.parent)
 
 
 def read_description(path: Path) -> Description:
     """Read a TOML file; refuse what is not as `write_description` writes it."""
-    content = _content(path)
+    content = described_in(path)
     try:
-        return _description(content, path.parent)
+        return checked_description(content, path.parent)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _content(path: Path) -> dict[str, Any]:
+def described_in(path: Path) -> dict[str, Any]:
+    """What a TOML file says, under the keys of a description; others are refused."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -89,7 +92,8 @@ def _toml(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 
-def _description(content: Mapping[str, Any], folder: Path) -> Description:
+def checked_description(content: Mapping[str, Any], folder: Path) -> Description:
+    """What content means; labels are in a file of the folder. Refuses what makes no sense."""
     title = content.get("title")
     if title is not None and not isinstance(title, str):
         raise InputError(f"title: expected a text, got {title!r}")
@@ -148,6 +152,8 @@ def _numbers(value: Any, name: str, count: int) -> tuple[float, ...]:
     is_number = [isinstance(one, int | float) and not isinstance(one, bool) for one in numbers]
     if not all(is_number) or len(numbers) != count:
         raise InputError(f"{name}: expected {count} numbers, got {value!r}")
+    if not all(math.isfinite(one) for one in numbers):
+        raise InputError(f"{name}: expected finite numbers, got {value!r}")
     return tuple(float(one) for one in numbers)
 
 

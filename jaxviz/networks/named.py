@@ -14,7 +14,7 @@ from .._independence import independent
 from .._typing import Outputs, Params
 from ..cpu.compilation import compiled, inside_a_trace
 from ..jaxpr.recording import Recording, record
-from ..jaxpr.tape import Tape, read_slot, run, run_steps
+from ..jaxpr.tape import Slot, Tape, read_slot, run, run_steps
 from ..pictures.preprocessing import Preprocessing
 from .layer_names import parameter_path, parameter_paths
 from .naming import Named, named_layers
@@ -160,12 +160,22 @@ def name_activations(
                 f"params: {parameter_path(path)} is {leaf!r}, expected arrays alone; leave the "
                 "rest to the function"
             )
+    images = jax.ShapeDtypeStruct((1, *shape), image_type(params))
+    try:
+        jax.eval_shape(function, params, images)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a user's code raises
+        sizes, said = " x ".join(map(str, shape)), str(error).partition("\n")[0]
+        raise InputError(
+            f"function: fails on images of {sizes}: {type(error).__name__}: {said}"
+        ) from error
     independent(function, params, shape)
     apply = NamedFunction(function, shape, pre=pre)
-    images = jax.ShapeDtypeStruct((1, *shape), image_type(params))
     recording, layers, _ = apply.read(params, images)
     if not layers:
-        raise InputError("function: computes nothing of the images that could be named")
+        hidden = _hidden(recording.tape)
+        raise InputError(f"function: computes nothing of the images that could be named{hidden}")
     return Network(
         apply,
         params,
@@ -176,6 +186,12 @@ def name_activations(
         title=title,
         provenance=provenance,
     )
+
+
+def _hidden(tape: Tape) -> str:
+    """Which loops and branches may hold what is looked for."""
+    places = [step.place for step in tape.steps if step.name in ("scan", "while", "cond")]
+    return f"; what is inside of {', '.join(dict.fromkeys(places))} is not read" if places else ""
 
 
 def _wiring(tape: Tape) -> list[Any]:
@@ -198,9 +214,10 @@ def _shape(
         if preprocessing is None:
             raise InputError("image_shape: expected (height, width, channel), got None")
         return preprocessing.input_shape
-    if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
+    sizes = tuple(getattr(n, "__index__", lambda: 0)() for n in image_shape)
+    if len(sizes) != 3 or min(sizes) <= 0:
         raise InputError(f"image_shape: expected (height, width, channel), got {image_shape!r}")
-    return tuple(image_shape)
+    return sizes
 
 
 def _guessed_roles(layers: Sequence[Named], tape: Tape, channels: int) -> dict[str, Any]:
@@ -213,7 +230,7 @@ def _guessed_roles(layers: Sequence[Named], tape: Tape, channels: int) -> dict[s
     vectors = [
         one.name
         for one in layers
-        if one.kind != "softmax" and math.prod(shapes[one.name][1:]) == shapes[one.name][-1]
+        if one.kind != "softmax" and math.prod(shapes[one.name][1:]) == shapes[one.name][-1] > 1
     ]
     roles: dict[str, Any] = {}
     first = next((name for name, depth in reads.items() if depth == channels), None)
@@ -224,7 +241,9 @@ def _guessed_roles(layers: Sequence[Named], tape: Tape, channels: int) -> dict[s
     if maps:
         roles["deep_layers"] = tuple(dict.fromkeys((maps[len(maps) // 2], maps[-1])))
     if vectors:
-        roles["logits"] = vectors[-1]
+        values: dict[Slot, str] = {one.value: one.name for one in layers if one.name in vectors}
+        outputs = [values[slot] for slot in tape.outputs if slot in values]
+        roles["logits"] = [*outputs, vectors[-1]][0]
     features = [*vectors[-2:-1], *maps[-1:]]
     if features:
         roles["feature_layer"] = features[0]

@@ -10,6 +10,7 @@ from .anchors import ACTIVE, Anatomy, Anchor, dissect
 from .layer_names import layer_names, parameter_paths
 
 _MOVES = ("reshape", "transpose", "squeeze", "broadcast_in_dim")
+_CUTS = ("pad", "slice", "rev", "gather", "dynamic_slice", "concatenate")
 _IMAGE_LIKE = (BATCH, ROW, COLUMN, CHANNEL)
 
 
@@ -110,8 +111,8 @@ def _layer(anatomy: Anatomy, number: int, name: str, axes: dict[int, Axes]) -> N
 
 
 def _before_moves(anatomy: Anatomy, slot: int, axes: dict[int, Axes], anchor: Anchor) -> int:
-    """The value before it was padded for the next layer, flattened, or cut into tokens."""
-    slot = _unpadded(anatomy, slot, anchor)
+    """The value before it was padded or cut for the next layer, flattened, or made tokens."""
+    slot = _uncut(anatomy, slot, anchor)
     stage = anatomy.stages[slot]
     maps = [
         one
@@ -130,12 +131,12 @@ def _before_moves(anatomy: Anatomy, slot: int, axes: dict[int, Axes], anchor: An
     return slot
 
 
-def _unpadded(anatomy: Anatomy, slot: int, anchor: Anchor) -> int:
-    """The value before the last steps of a layer, where these pad it."""
-    for step, operand in _moved_back(anatomy, slot, (*_MOVES, "pad")):
+def _uncut(anatomy: Anatomy, slot: int, anchor: Anchor) -> int:
+    """The value before the last steps of a layer, where these pad it or take a part of it."""
+    for step, operand in _moved_back(anatomy, slot, (*_MOVES, *_CUTS)):
         if operand not in anchor.slots:
             break
-        slot = operand if step.name == "pad" else slot
+        slot = operand if step.name in _CUTS else slot
     return slot
 
 

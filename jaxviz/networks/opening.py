@@ -67,7 +67,9 @@ def open_network(
     description = description_beside(path if is_file else None, described)
     try:
         module = _module_at(path) if is_file else _imported(place)
-    except Exception as error:  # whatever a user's code raises
+    except InputError as error:
+        raise InputError(f"network: {place}: {error}") from None
+    except (Exception, SystemExit) as error:  # whatever a user's code raises
         raise InputError(f"network: {place}: {_first_line(error)}") from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -76,7 +78,7 @@ def open_network(
         made = function()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"network: {text}: {_first_line(error)}") from error
     options = {
         **description.options(),
@@ -102,7 +104,7 @@ def _images(description: Description) -> str:
     return f"described as taking images of {sizes}, on which it fails: "
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
