@@ -22,7 +22,7 @@ def test_python_runs_as_it_stands(code, monkeypatch, capsys):
 
 
 def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+    for target in re.findall(r"\]\(([^)# ]+)[^)]*\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
 
 
