@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -40,6 +42,11 @@ class Case:
     Whoever inherits it has `evaluate`, one object so that compiled programs are found again, its
     `params`, the layer of the `scores`, and the same as `torch_model`.
     """
+
+    evaluate: Callable[..., Any]
+    params: Any
+    scores: str
+    torch_model: Any
 
     def __init__(self, window, stride, image_size):
         self.window, self.stride = window, stride
