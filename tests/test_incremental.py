@@ -111,7 +111,7 @@ def test_random_networks_that_draw_maps_larger(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "larger",
     [
-        lambda x: lax.conv_transpose(x, jnp.ones((3, 2, 4, 4)), (2, 3), "SAME"),
+        lambda x: lax.conv_transpose(x, jnp.ones((3, 2, 4, 4), jnp.float32), (2, 3), "SAME"),
         lambda x: jax.image.resize(x, (len(x), 20, 30, 4), "nearest"),
         lambda x: jax.image.resize(x, (len(x), 20, 30, 4), "linear"),
         lambda x: jnp.repeat(jnp.repeat(x, 2, axis=1), 3, axis=2),
@@ -122,8 +122,8 @@ def test_a_larger_map_is_not_evaluated_whole(larger: Any) -> None:
     """And not the convolution behind it."""
 
     def fun(x: jax.Array) -> jax.Array:
-        x = convolution_of(x, jnp.ones((3, 3, 2, 4)))
-        return convolution_of(larger(x), jnp.ones((3, 3, 4, 4)))
+        x = convolution_of(x, jnp.ones((3, 3, 2, 4), jnp.float32))
+        return convolution_of(larger(x), jnp.ones((3, 3, 4, 4), jnp.float32))
 
     report = explain(fun, (10, 10, 2), [4], [4], window=(1, 1))
     assert not any(step.reason for step in report.steps)
