@@ -99,3 +99,12 @@ def image_type(params: Any) -> Any:
     types = [leaf.dtype for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")]
     floats = [one for one in types if jnp.issubdtype(one, jnp.floating)]
     return jnp.result_type(*floats) if floats else jnp.dtype(jnp.float32)
+
+
+def what_was_raised(error: BaseException) -> str:
+    """What another's code raised, in one line.
+
+    >>> what_was_raised(KeyError("conv1"))
+    "KeyError: 'conv1'"
+    """
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -1,14 +1,25 @@
 """Hypothesis strategies: small random convolutional networks as pure functions, and occlusions."""
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from jax import Array, lax
+
+# Of properties of these: the same few networks each time, and others where more are asked for.
+SETTINGS = settings(
+    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "20")),
+    deadline=None,
+    derandomize="JAXVIZ_NUM_CASES" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 # A layer maps activations (batch, height, width, channel) to the same; it is drawn for one shape.
 Layer = Callable[[Array], Array]
@@ -20,6 +31,11 @@ class Network(NamedTuple):
     description: list[str]
     layers: list[Layer]
     image_shape: tuple[int, int, int]
+
+    @property
+    def last(self) -> str:
+        """The name of the last output."""
+        return str(len(self.layers) - 1)
 
     def apply(self, images: Array) -> dict[str, Array]:
         outputs = {}

@@ -1,7 +1,6 @@
 """Incremental evaluation equals whole forward passes."""
 
 import itertools
-import os
 from typing import Any
 
 import jax
@@ -9,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
 from random_networks import (
+    SETTINGS,
     Network,
     Occlusion,
     convolution,
@@ -28,15 +28,6 @@ from jaxviz.incremental import planning
 from jaxviz.incremental.evaluation import windowed_outputs
 from jaxviz.incremental.explanation import explain
 from jaxviz.jaxpr.recording import record
-
-NUM_CASES = int(os.environ.get("JAXVIZ_NUM_CASES", "20"))
-SETTINGS = settings(
-    max_examples=NUM_CASES,
-    deadline=None,
-    derandomize="JAXVIZ_NUM_CASES" not in os.environ,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 def occluded(image: np.ndarray, occlusion: Occlusion) -> np.ndarray:

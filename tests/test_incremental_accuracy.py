@@ -3,25 +3,20 @@
 The measure is whole passes in float64. Errors are shares of the largest number of each position.
 """
 
-import os
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
+from random_networks import SETTINGS
 
 from jaxviz.cpu import policy
 from jaxviz.incremental.evaluation import windowed_outputs
 
 WINDOW = (3, 2)
 EPSILON = float(np.finfo(np.float32).eps)
-SETTINGS = settings(
-    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "20")),
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,16 +1,16 @@
 """Receptive fields against known values and against perturbed pixels."""
 
-import os
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jax import Array, lax
 from random_networks import (
+    SETTINGS,
     Network,
     branches,
     convolution,
@@ -113,27 +113,26 @@ def seen_pixels(fun: Any, image_shape: tuple[int, ...]) -> np.ndarray:
     return (slopes != 0).any(axis=(0, -1))
 
 
-@settings(
-    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "20")),
-    deadline=None,
-    derandomize="JAXVIZ_NUM_CASES" not in os.environ,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+def ends_in_a_map(network: Network) -> bool:
+    image = np.zeros((1, *network.image_shape), np.float32)
+    return jax.eval_shape(network.apply, image)[network.last].ndim == 4
+
+
+def field_and_pixels(network: Network) -> tuple[ReceptiveField, np.ndarray]:
+    """Of the last layer, what we say that its units see, and what they do see."""
+    shape, last = network.image_shape, network.last
+    field = receptive_field(lambda _, images: network.apply(images), None, shape, layer=last)
+    return field, seen_pixels(lambda images: network.apply(images)[last], shape)
+
+
+@SETTINGS
 @given(st.data())
 def test_no_unit_sees_more_than_its_field(data: st.DataObject) -> None:
     kinds = (convolution, convolution, pooling, branches, spatial)
     network: Network = data.draw(networks(kinds=kinds, depth=3, with_head=False))
-    layer = str(len(network.layers) - 1)
-    if (
-        jax.eval_shape(network.apply, np.zeros((1, *network.image_shape), np.float32))[layer].ndim
-        != 4
-    ):
+    if not ends_in_a_map(network):
         return
-    field = receptive_field(
-        lambda params, images: network.apply(images), None, network.image_shape, layer=layer
-    )
-    seen = seen_pixels(lambda x: network.apply(x)[layer], network.image_shape)
+    field, seen = field_and_pixels(network)
     if sum(line.startswith("swap") for line in network.description) % 2:
         seen = seen.swapaxes(0, 1)  # rows and columns of a unit are the image's
     for row, col in np.ndindex(*seen.shape[:2]):
@@ -143,25 +142,14 @@ def test_no_unit_sees_more_than_its_field(data: st.DataObject) -> None:
         assert not outside.any(), (row, col)
 
 
-@settings(
-    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "20")),
-    deadline=None,
-    derandomize="JAXVIZ_NUM_CASES" not in os.environ,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+@SETTINGS
 @given(st.data())
 def test_fields_behind_larger_maps_are_exact(data: st.DataObject) -> None:
     """Along axes that are not seen whole, and where nothing cancels: cubic weights are signed."""
     network: Network = data.draw(networks(kinds=(resampling,), depth=3, with_head=False))
-    layer = str(len(network.layers) - 1)
-    shape = jax.eval_shape(network.apply, np.zeros((1, *network.image_shape), np.float32))[layer]
-    if shape.ndim != 4 or "cubic" in str(network.description):
+    if not ends_in_a_map(network) or "cubic" in str(network.description):
         return
-    field = receptive_field(
-        lambda params, images: network.apply(images), None, network.image_shape, layer=layer
-    )
-    seen = seen_pixels(lambda x: network.apply(x)[layer], network.image_shape)
+    field, seen = field_and_pixels(network)
     for row, col in np.ndindex(*seen.shape[:2]):
         rows, cols = np.nonzero(seen[row, col])
         top, left, bottom, right = field.box(row, col, clipped=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._checks import InputError, image_type
+from .._checks import InputError, image_type, what_was_raised
 from .._independence import independent
 from .._typing import Outputs, Params
 from ..cpu.compilation import compiled, inside_a_trace
@@ -160,18 +160,17 @@ def name_activations(
                 f"params: {parameter_path(path)} is {leaf!r}, expected arrays alone; leave the "
                 "rest to the function"
             )
-    images = jax.ShapeDtypeStruct((1, *shape), image_type(params))
     try:
-        jax.eval_shape(function, params, images)
+        independent(function, params, shape)
     except InputError:
         raise
     except Exception as error:  # whatever a user's code raises
-        sizes, said = " x ".join(map(str, shape)), str(error).partition("\n")[0]
+        sizes = " x ".join(map(str, shape))
         raise InputError(
-            f"function: fails on images of {sizes}: {type(error).__name__}: {said}"
+            f"function: fails on images of {sizes}: {what_was_raised(error)}"
         ) from error
-    independent(function, params, shape)
     apply = NamedFunction(function, shape, pre=pre)
+    images = jax.ShapeDtypeStruct((1, *shape), image_type(params))
     recording, layers, _ = apply.read(params, images)
     if not layers:
         hidden = _hidden(recording.tape)

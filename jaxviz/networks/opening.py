@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from .._checks import InputError, image_type, type_name, unknown
+from .._checks import InputError, image_type, type_name, unknown, what_was_raised
 from .catalog import networks
 from .described import Description, description_beside
 from .loading import load
@@ -70,7 +70,7 @@ def open_network(
     except InputError as error:
         raise InputError(f"network: {place}: {error}") from None
     except (Exception, SystemExit) as error:  # whatever a user's code raises
-        raise InputError(f"network: {place}: {_first_line(error)}") from error
+        raise InputError(f"network: {place}: {what_was_raised(error)}") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise InputError(f"network: {place} has no function {name!r}")
@@ -79,7 +79,7 @@ def open_network(
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        raise InputError(f"network: {text}: {_first_line(error)}") from error
+        raise InputError(f"network: {text}: {what_was_raised(error)}") from error
     options = {
         **description.options(),
         "name": path.stem if is_file else name,
@@ -92,7 +92,9 @@ def open_network(
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"network: {text}: {_images(description)}{_first_line(error)}") from error
+        raise InputError(
+            f"network: {text}: {_images(description)}{what_was_raised(error)}"
+        ) from error
     return network
 
 
@@ -102,10 +104,6 @@ def _images(description: Description) -> str:
         return ""
     sizes = " x ".join(map(str, description.preprocessing.input_shape))
     return f"described as taking images of {sizes}, on which it fails: "
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _module_at(path: Path) -> Any:
