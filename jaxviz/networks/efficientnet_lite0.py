@@ -38,11 +38,11 @@ class NormalizedConv(nnx.Module):
     ) -> None:  # fmt: skip
         initial = nnx.initializers.lecun_normal()
         shape = (size, size, 1 if depthwise else inputs, outputs)
-        self.kernel = nnx.Param(initial(rngs.params(), shape))
-        self.scale = nnx.Param(jnp.ones(outputs))
-        self.bias = nnx.Param(jnp.zeros(outputs))
-        self.mean = nnx.Param(jnp.zeros(outputs))
-        self.variance = nnx.Param(jnp.ones(outputs))
+        self.kernel = nnx.Param(initial(rngs.params(), shape, jnp.float32))
+        self.scale = nnx.Param(jnp.ones(outputs, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(outputs, jnp.float32))
+        self.mean = nnx.Param(jnp.zeros(outputs, jnp.float32))
+        self.variance = nnx.Param(jnp.ones(outputs, jnp.float32))
         self.stride = stride
         self.groups = inputs if depthwise else 1
 
