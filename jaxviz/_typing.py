@@ -9,8 +9,8 @@ from jaxtyping import Float, UInt8
 
 Array: TypeAlias = jax.Array | np.ndarray
 Images: TypeAlias = Float[Array, "batch height width channel"]
-Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
-Fitted: TypeAlias = UInt8[np.ndarray, "crop crop 3"]
+Pixels: TypeAlias = UInt8[np.ndarray, "height width samples"]
+Fitted: TypeAlias = UInt8[np.ndarray, "crop crop samples"]
 Params: TypeAlias = Any  # any pytree of arrays
 Outputs: TypeAlias = Mapping[str, Any]
 Apply: TypeAlias = Callable[[Any, Any], Outputs]

@@ -11,6 +11,7 @@ from .base import load_analyses as load_analyses
 from .base import provenance as provenance
 from .base import read_pictures as read_pictures
 from .base import save_analyses as save_analyses
+from .base import shown as shown
 from .channel_pictures import ChannelPictures as ChannelPictures
 from .channel_pictures import channel_pictures as channel_pictures
 from .filters import FilterAnalysis as FilterAnalysis

@@ -11,7 +11,7 @@ from .._checks import channels as checked_channels
 from ..incremental import ReceptiveField, receptive_field
 from ..pictures.decoding import Source
 from ..techniques.activations import activation_maps, strongest_channels
-from .base import Picture, kind, normalized, number, read_pictures
+from .base import Picture, kind, normalized, number, read_pictures, shown
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -93,7 +93,7 @@ def activations(
         picture=one.name,
         path=one.path,
         sha256=one.sha256,
-        pixels=one.pixels,
+        pixels=shown(network, one.pixels),
         maps=np.asarray(maps),
         channels=tuple(chosen),
         field=receptive_field(network.apply, network.params, images.shape[1:], layer=layer),

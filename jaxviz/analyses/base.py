@@ -58,8 +58,9 @@ class Analysis(Protocol):
 class Picture(NamedTuple):
     """A picture as a network gets it.
 
-    `name` is for captions, `pixels` are uint8 (crop, crop, 3), `path` is empty where the picture
-    came from no file, `sha256` is that of the file, or else of the pixels.
+    `name` is for captions, `pixels` are uint8 (crop, crop, 3), or the samples of other channels,
+    `path` is empty where the picture came from no file, `sha256` is that of the file, or else of
+    the pixels.
     """
 
     name: str
@@ -75,7 +76,8 @@ def read_pictures(network: "Network", sources: Iterable[Source | Picture]) -> li
         if isinstance(source, Picture):
             found.append(source)
             continue
-        pixels = network.preprocessing.fit(decode(source))
+        preprocessing = network.preprocessing
+        pixels = preprocessing.fit(decode(source, preprocessing.samples))
         path = "" if isinstance(source, Image.Image | np.ndarray) else os.fspath(source)
         name = Path(path).stem if path else f"picture {number}"
         digest = hashlib.sha256(Path(path).read_bytes() if path else pixels.tobytes())
@@ -84,8 +86,14 @@ def read_pictures(network: "Network", sources: Iterable[Source | Picture]) -> li
 
 
 def normalized(network: "Network", pixels: np.ndarray) -> Any:
-    """Normalize fitted uint8 pictures, (batch, height, width, 3), on the device."""
+    """Normalize fitted uint8 pictures, (batch, height, width, samples), on the device."""
     return network.preprocessing.normalize(jax.numpy.asarray(pixels))
+
+
+def shown(network: "Network", pixels: np.ndarray) -> np.ndarray:
+    """Fitted pictures in RGB, whatever channels the network takes: uint8 (..., 3)."""
+    preprocessing = network.spec.preprocessing
+    return preprocessing.rgb(pixels) if preprocessing else pixels
 
 
 def short(name: str, length: int = 16) -> str:

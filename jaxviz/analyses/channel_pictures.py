@@ -71,7 +71,7 @@ def channel_pictures(
         channel,
         *names_of(features.paths),
         peaks,
-        read_shown(pictures, best.tolist(), paths=features.paths),
+        read_shown(network, pictures, best.tolist(), paths=features.paths),
         maps[best],
         receptive_field(network.apply, network.params, image_shape, layer=layer),
     )

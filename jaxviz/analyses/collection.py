@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
@@ -14,6 +14,10 @@ from .._prefetch import prefetch
 from ..pictures.folders import FittedPicture
 from ..pictures.preprocessing import Placement
 from ..pictures.sets import PictureSet
+from .base import shown
+
+if TYPE_CHECKING:
+    from ..networks.network import Network
 
 _MISSING = 224  # the gray of a picture whose file is gone
 
@@ -93,6 +97,7 @@ def evenly(number: int, total: int) -> list[int]:
 
 
 def read_shown(
+    network: "Network",
     pictures: PictureSet,
     numbers: Iterable[int],
     *,
@@ -121,7 +126,7 @@ def read_shown(
     found = list(prefetch(read, numbers))
     return ShownPictures(
         np.array(numbers),
-        np.stack([picture.pixels for picture, _ in found]),
+        shown(network, np.stack([picture.pixels for picture, _ in found])),
         np.array([picture.placement for picture, _ in found], np.float64),
         np.array([digest for _, digest in found]),
     )

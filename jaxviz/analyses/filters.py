@@ -74,8 +74,8 @@ def filters(network: "Network", layer: str, *, top: int, channels: int = 16) -> 
     inputs, outputs = kernel.shape[2:]
     # Of color pictures, or of gray ones; other filters are shown channel by channel.
     as_pictures = layer == network.spec.first_layer and inputs in (1, 3)
-    if as_pictures and inputs == 1:
-        kernel = np.repeat(np.asarray(kernel), 3, axis=2)
+    if as_pictures:
+        kernel = np.asarray(kernel)[:, :, _colors(network, inputs)]
     return FilterAnalysis(
         network=network.spec.title,
         layer=layer,
@@ -85,3 +85,11 @@ def filters(network: "Network", layer: str, *, top: int, channels: int = 16) -> 
         num_channels=min(count(channels, "channels"), inputs),
         largest_weight=float(abs(kernel).max()),
     )
+
+
+def _colors(network: "Network", inputs: int) -> list[int]:
+    """The inputs of the first layer that are drawn as red, green and blue."""
+    preprocessing = network.spec.preprocessing
+    if preprocessing and preprocessing.input_shape[2] == inputs:
+        return preprocessing.rgb_channels
+    return [0, 1, 2] if inputs == 3 else [0, 0, 0]

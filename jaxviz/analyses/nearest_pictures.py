@@ -155,7 +155,7 @@ def nearest_pictures(
         rows,
         found.distances,
         found.indices,
-        read_shown(pictures, numbers_shown, paths=features.paths),
+        read_shown(network, pictures, numbers_shown, paths=features.paths),
         **everything,
     )
 

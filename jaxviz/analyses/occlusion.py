@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from PIL import Image, ImageColor, ImageFilter
+from PIL import ImageColor, ImageFilter
 
 from .._checks import InputError, pair
 from ..pictures.decoding import Source
+from ..pictures.preprocessing import by_images
 from ..techniques.occlusion import occlusion_map, window_starts
-from .base import Picture, kind, normalized, number, read_pictures
+from .base import Picture, kind, normalized, number, read_pictures, shown
 from .targets import find_target
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def occlusion(
         pictures=tuple(one.name for one in read),
         paths=tuple(one.path for one in read),
         sha256=tuple(one.sha256 for one in read),
-        pixels=np.stack([one.pixels for one in read]),
+        pixels=shown(network, np.stack([one.pixels for one in read])),
         targets=tuple(one.name for one in found),
         class_indices=tuple(one.class_index for one in found),
         probabilities=tuple(one.probability for one in found),
@@ -189,10 +190,19 @@ def fill_value(fill: str, network: "Network", pixels: np.ndarray) -> Any:
     if fill == "mean":
         return np.array(network.role("mean_fill"), np.float32)
     if fill == "blur":
-        blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(10))
-        return normalize(np.asarray(blurred))
+        return normalize(
+            by_images(lambda image: image.filter(ImageFilter.GaussianBlur(10)), pixels)
+        )
     try:
         color = np.array(ImageColor.getrgb(fill)[:3], np.uint8)
     except (ValueError, OverflowError):  # the latter for rgb(300, 0, 0)
         raise InputError(f"fill: unknown {fill!r}; valid: {_FILLS}") from None
-    return normalize(color)
+    samples = network.preprocessing.samples
+    if samples is None:
+        return normalize(color)
+    if len(set(color.tolist())) > 1:
+        raise InputError(
+            f"fill: {fill!r} is a color, and the network takes other channels; "
+            "valid: mean, gray, black, white, blur"
+        )
+    return normalize(np.repeat(color[:1], samples))

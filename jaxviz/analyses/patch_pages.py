@@ -188,7 +188,7 @@ def patch_pages(
             num_read=len(pictures.paths) - len(swept.skipped),
             channels=on_page,
             titles=tuple(titles),
-            shown=read_shown(pictures, numbers[numbers >= 0].tolist(), required=True),
+            shown=read_shown(network, pictures, numbers[numbers >= 0].tolist(), required=True),
             rows_a_page=rows,
             page=page,
             context=context,

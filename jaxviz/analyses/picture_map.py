@@ -76,7 +76,7 @@ def picture_map(
     else:
         points = t_sne(features.vectors)
     numbers = evenly(num_shown, len(features.paths))
-    shown = read_shown(pictures, numbers, paths=features.paths)
+    shown = read_shown(network, pictures, numbers, paths=features.paths)
     if isinstance(labels, str):
         labels = labels_of(features.paths)
     return PictureMap(

@@ -49,7 +49,11 @@ DESCRIPTION: Mapping[str, Any] = {
     "std": Annotated[Any, _list_option("--std", "What that is divided by.")],
     "channel_order": Annotated[
         str | None,
-        _option("--channel-order", "`RGB`, `BGR` or `gray`.", show_default="RGB"),
+        _option(
+            "--channel-order",
+            "`RGB`, `BGR`, `gray`, or a capital letter for each channel, such as `BGRN`.",
+            show_default="RGB",
+        ),
     ],
     "labels": Annotated[Path | None, _option("--labels", "A text file, one class a line.")],
 }  # fmt: skip

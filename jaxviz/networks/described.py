@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._checks import InputError, choice, unknown
-from ..pictures.preprocessing import Preprocessing
+from ..pictures.preprocessing import Preprocessing, num_channels
 from .network import ROLES
 
-ORDERS = ("RGB", "BGR", "gray")
 _KEYS = ("title", "size", "resize", "range", "mean", "std", "channel_order", "labels", "roles")
 
 _OF_PICTURES = frozenset(["resize", "range", "mean", "std", "channel_order"])
@@ -131,8 +130,8 @@ def preprocessing_of(content: Mapping[str, Any]) -> Preprocessing | None:
     low, high = _numbers(content["range"], "range", 2)
     if low == high:
         raise InputError(f"range: black and white are both {low:g}")
-    order = choice(content.get("channel_order", "RGB"), "channel_order", ORDERS)
-    channels = 1 if order == "gray" else 3
+    order = str(content.get("channel_order", "RGB"))
+    channels = num_channels(order)
     mean = _numbers(content.get("mean", [0.0] * channels), "mean", channels)
     std = _numbers(content.get("std", [1.0] * channels), "std", channels)
     if 0 in std:

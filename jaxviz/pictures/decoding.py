@@ -1,5 +1,7 @@
 """Decode pictures: a file, a PIL image or an array becomes upright 8-bit RGB, rows before columns.
 
+For a network of other channels it becomes as many samples as these, as they are stored.
+
 Where a box is given in a picture's own coordinates it refers to the upright picture, after its EXIF
 orientation was applied.
 """
@@ -22,37 +24,43 @@ FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM",
     "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 )  # of Pillow's, those that hold pictures and start no other program  # fmt: skip
+ARRAY = ".npy"
 MAX_PIXELS = 2**27  # 134 million: what one picture may decode to, 400 MB of RGB
+_MODES = {1: ("L",), 2: ("LA",), 3: ("RGB",), 4: ("RGBA", "RGBX")}  # by samples, of 8 bits each
 
 
-def decode(source: Source) -> Pixels:
+def decode(source: Source, samples: int | None = None) -> Pixels:
     """Decode one picture to upright uint8 RGB, (height, width, 3).
 
-    `source` is a path, a PIL image, or a uint8 array (height, width), (height, width, 1), 3 or 4.
-    EXIF orientation is applied; gray, palette, CMYK and 16-bit pictures become RGB; transparent
-    pixels show white; of an animation the first frame is taken.
+    `source` is a path, a PIL image, or a uint8 array (height, width), (height, width, 1), 3 or 4,
+    which a path ending in .npy may also hold. EXIF orientation is applied; gray, palette, CMYK and
+    16-bit pictures become RGB; transparent pixels show white; of an animation the first frame is
+    taken. Where a number of `samples` is given, (height, width, samples) is expected and returned
+    as it is, from an array or from a picture that has as many.
 
-    Raises `InputError` for what is no picture, is truncated or empty, or would decode to more than
-    `MAX_PIXELS` pixels.
+    Raises `InputError` for what is no picture, is truncated or empty, has other samples, or would
+    decode to more than `MAX_PIXELS` pixels.
 
     >>> decode(np.zeros((2, 3), np.uint8)).shape
     (2, 3, 3)
     """
     name = describe(source)
     if isinstance(source, np.ndarray):
-        return _decode_array(source, name)
+        return _decode_array(source, name, samples)
     if not isinstance(source, str | os.PathLike | Image.Image):
         raise InputError(f"picture: expected a path, a PIL image or uint8 array, got {name}")
     if not isinstance(source, Image.Image):
         _check_file(Path(source))
+        if Path(source).suffix.lower() == ARRAY:
+            return _decode_array(_stored_array(Path(source)), name, samples)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
             if isinstance(source, Image.Image):
-                return _decode_image(source, name)
+                return _decode_image(source, name, samples)
             # Of a named file Pillow maps uncompressed pixels, and a turned TIFF comes out garbled.
             with Path(source).open("rb") as file, Image.open(file, formats=FORMATS) as image:
-                return _decode_image(image, name)
+                return _decode_image(image, name, samples)
     except UnidentifiedImageError:
         raise InputError(f"{name}: not a picture of a kind that Pillow reads") from None
     except Image.DecompressionBombError:
@@ -92,26 +100,56 @@ def describe(source: Any) -> str:
     return getattr(source, "filename", "") or type(source).__name__
 
 
-def _decode_array(array: np.ndarray, name: str) -> Pixels:
+def _stored_array(path: Path) -> np.ndarray:
+    """The array of an .npy file; mapped, so that its size can be looked at before it is read."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy raises anything on damaged files
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"{path}: no array that can be read ({reason})") from None
+
+
+def _decode_array(array: np.ndarray, name: str, samples: int | None) -> Pixels:
     if array.dtype != np.uint8:
-        raise InputError(f"{name}: expected uint8 values from 0 to 255")
+        raise InputError(f"{name}: expected uint8 values from 0 to 255, got {array.dtype}")
     gray = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
+    if samples is not None:
+        if array.shape[2:] != (samples,) and not (gray and samples == 1):
+            wanted = f"(height, width, {samples})"
+            raise InputError(f"{name}: expected an array {wanted}, got {array.shape}")
+        _check_size(array.shape[0], array.shape[1], name)
+        return np.array(array.reshape(*array.shape[:2], samples))
     if array.size == 0 or not (gray or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise InputError(f"{name}: expected (height, width), (height, width, 3) or 4 channels")
-    return _decode_image(Image.fromarray(array.reshape(array.shape[:2]) if gray else array), name)
+        raise InputError(
+            f"{name}: expected (height, width), (height, width, 3) or 4 channels, got {array.shape}"
+        )
+    _check_size(array.shape[0], array.shape[1], name)
+    image = Image.fromarray(array.reshape(array.shape[:2]) if gray else array)
+    return _decode_image(image, name, None)
 
 
-def _decode_image(image: Image.Image, name: str) -> Pixels:
-    width, height = image.size
+def _check_size(height: int, width: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise InputError(f"{name}: {width} x {height} is more than {MAX_PIXELS} pixels")
     if width * height == 0 or max(width, height) > 100 * min(width, height):
         raise InputError(f"{name}: {width} x {height} is too narrow for a picture")
+
+
+def _decode_image(image: Image.Image, name: str, samples: int | None) -> Pixels:
+    width, height = image.size
+    _check_size(height, width, name)
     scale_transparent_color(image, name)
     deep = depth(image, name)
     upright = ImageOps.exif_transpose(image)
     if deep:
         upright = eight_bits(upright, deep)
+    if samples is not None:
+        if upright.mode not in _MODES.get(samples, ()):
+            raise InputError(
+                f"{name}: is {upright.mode}, expected {samples} samples a pixel; save an array "
+                f"(height, width, {samples}), uint8, as .npy"
+            )
+        return np.asarray(upright).reshape(*upright.size[::-1], samples)
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

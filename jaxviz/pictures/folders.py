@@ -10,12 +10,13 @@ from typing import NamedTuple
 from .._checks import InputError
 from .._typing import Pixels
 from ..files import MANIFEST, is_ours
-from .decoding import decode, is_recognized
+from .decoding import ARRAY, decode, is_recognized
 from .preprocessing import Placement, Preprocessing
 
 SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".jp2", ".j2k", ".jpf",
     ".jpx", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi",
+    ARRAY,
 ))  # fmt: skip
 
 
@@ -92,7 +93,10 @@ class Skipped(NamedTuple):
 
 
 class FittedPicture(NamedTuple):
-    """A picture as the network gets it, uint8 (crop, crop, 3), and where that lies in it."""
+    """A picture as the network gets it, and where that lies in it.
+
+    The pixels are uint8 (crop, crop, 3), or the samples of other channels.
+    """
 
     pixels: Pixels
     placement: Placement
@@ -100,13 +104,13 @@ class FittedPicture(NamedTuple):
 
 def read_picture(path: Path, preprocessing: Preprocessing) -> FittedPicture | Skipped:
     """Read and fit one picture; an unreadable one comes back as the reason why."""
-    pixels = read_pixels(path)
+    pixels = read_pixels(path, preprocessing)
     if isinstance(pixels, Skipped):
         return pixels
     return FittedPicture(preprocessing.fit(pixels), preprocessing.placement(*pixels.shape[:2]))
 
 
-def read_pixels(path: Path) -> Pixels | Skipped:
+def read_pixels(path: Path, preprocessing: Preprocessing) -> Pixels | Skipped:
     """Read one picture, whole; an unreadable one comes back as the reason why.
 
     So does a figure of ours: the folder was where results went before.
@@ -114,7 +118,7 @@ def read_pixels(path: Path) -> Pixels | Skipped:
     if path.suffix.lower() == ".png" and is_ours(path):
         return Skipped(str(path), "was made by jaxviz")
     try:
-        return decode(path)
+        return decode(path, preprocessing.samples)
     except InputError as error:
         return Skipped(str(path), str(error).removeprefix(f"{path}: "))
 

@@ -38,6 +38,11 @@ def index_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.json"
 
 
+def samples_entry(preprocessing: Preprocessing) -> dict[str, int]:
+    """What the manifest says of a pixel's samples, where they are not red, green and blue."""
+    return {"samples": preprocessing.samples} if preprocessing.samples else {}
+
+
 def is_packed(folder: Path) -> bool:
     """Whether a folder is a packed set, complete or not."""
     return folder.is_dir() and read_manifest(folder).get("kind") == KIND
@@ -60,6 +65,11 @@ def open_packed(folder: Path, preprocessing: Preprocessing) -> "PackedPictures":
         raise InputError(
             f"{folder}: packed with resize {packed} and crop {manifest['crop']}, the network takes "
             f"{wanted} and {preprocessing.crop}; pack the pictures for this network"
+        )
+    if manifest.get("samples") != preprocessing.samples:
+        raise InputError(
+            f"{folder}: packed with {manifest.get('samples', 3)} samples a pixel, the network "
+            f"takes {preprocessing.fitted_shape[2]}; pack the pictures for this network"
         )
     return PackedPictures(folder, manifest, preprocessing)
 
@@ -104,7 +114,7 @@ class PackedPictures:
 
     def _places(self) -> np.ndarray:
         """Where in its shard each picture's bytes begin."""
-        lengths = self._stored.prod(axis=1) * 3
+        lengths = self._stored.prod(axis=1) * self.image_shape[2]
         starts = np.cumsum(lengths) - lengths
         shards = np.arange(len(lengths)) // self._size
         return starts - starts[shards * self._size]
@@ -124,7 +134,8 @@ class PackedPictures:
         """The bytes of a shard; mapped anew each time, so that what was read can leave memory."""
         path = shard_path(self._folder, number)
         last = min((number + 1) * self._size, len(self.paths)) - 1
-        expected = int(self._starts[last]) + 3 * math.prod(self._stored[last].tolist())
+        stored = math.prod(self._stored[last].tolist()) * self.image_shape[2]
+        expected = int(self._starts[last]) + stored
         try:
             found: Any = np.memmap(path, np.uint8, "r") if expected else np.zeros(0, np.uint8)
         except (OSError, ValueError) as error:
@@ -136,8 +147,8 @@ class PackedPictures:
     def _fitted(self, shard: np.ndarray, index: int) -> Fitted:
         """One picture, of the bytes of its shard, as the network takes it."""
         (height, width), (rows, cols) = self._sizes[index].tolist(), self._stored[index].tolist()
-        start = int(self._starts[index])
-        pixels = shard[start : start + 3 * rows * cols].reshape(rows, cols, 3)
+        start, samples = int(self._starts[index]), self.image_shape[2]
+        pixels = shard[start : start + samples * rows * cols].reshape(rows, cols, samples)
         if (rows, cols) == (height, width):
             return self._preprocessing.fit(pixels)
         return self._preprocessing.fit_crop(pixels, height, width)
@@ -166,4 +177,5 @@ class PackedPictures:
         """Hash what was packed, and what is taken of it."""
         wanted = {name: self._manifest[name] for name in ("number", "resize", "pictures")}
         wanted["crop"] = self._preprocessing.crop
+        wanted |= samples_entry(self._preprocessing)
         return hashlib.sha256(json_bytes(wanted)).hexdigest()

@@ -1,5 +1,6 @@
 """Packing: decode the pictures of a folder once and write them to shards."""
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,9 @@ from ..files import (
     write_manifest,
     write_whole,
 )  # fmt: skip
+from .decoding import ARRAY
 from .folders import Skipped, read_pixels, unreadable
-from .packed import FORMAT, KIND, PackedPictures, index_path, open_packed, shard_path
+from .packed import FORMAT, KIND, PackedPictures, index_path, open_packed, samples_entry, shard_path
 from .preprocessing import Preprocessing
 from .sets import FolderPictures
 
@@ -57,6 +59,7 @@ def pack(
         "crop": preprocessing.crop,
         "shard_size": shard_size,
         "pictures": pictures.identity(),
+        **samples_entry(preprocessing),
     }
     with only_run(folder):
         found = read_manifest(folder)
@@ -69,7 +72,7 @@ def pack(
 
 def most_bytes(number: int, preprocessing: Preprocessing) -> int:
     """What so many pictures take at the most."""
-    return number * 3 * preprocessing.crop**2
+    return number * math.prod(preprocessing.fitted_shape)
 
 
 def free_bytes(folder: Path) -> int:
@@ -107,7 +110,8 @@ def _check_space(paths: Sequence[Path], folder: Path, preprocessing: Preprocessi
     """Refuse more pictures than the disk can hold; small ones are looked at only if that tells."""
     free, needed = free_bytes(folder), most_bytes(len(paths), preprocessing)
     if needed > free:
-        needed = sum(min(3 * preprocessing.crop**2, _pixel_bytes(path)) for path in paths)
+        most = most_bytes(1, preprocessing)
+        needed = sum(min(most, _pixel_bytes(path, preprocessing)) for path in paths)
     if needed > free:
         raise InputError(
             f"{folder}: {len(paths)} pictures take {needed:,} bytes, and the disk has "
@@ -115,10 +119,12 @@ def _check_space(paths: Sequence[Path], folder: Path, preprocessing: Preprocessi
         )
 
 
-def _pixel_bytes(path: Path) -> int:
+def _pixel_bytes(path: Path, preprocessing: Preprocessing) -> int:
     try:
+        if path.suffix.lower() == ARRAY:
+            return path.stat().st_size
         with Image.open(path) as image:
-            return 3 * image.width * image.height
+            return preprocessing.fitted_shape[2] * image.width * image.height
     except Exception:  # skipped later, with the reason
         return 0
 
@@ -143,7 +149,7 @@ def _write_shard(
 
 def _kept(path: Path, preprocessing: Preprocessing) -> tuple[tuple[int, int], Pixels] | Skipped:
     """The size of a picture, and what is stored: its crop, or all of it where that is less."""
-    pixels = read_pixels(path)
+    pixels = read_pixels(path, preprocessing)
     if isinstance(pixels, Skipped):
         return pixels
     height, width, _ = pixels.shape

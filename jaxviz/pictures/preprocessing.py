@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,8 +37,16 @@ class Preprocessing:
     """How a network's source prepared its pictures.
 
     Resize the shorter side to `resize` pixels (bilinear, antialiased), cut the central square of
-    `crop` pixels, put the channels in the order `channels` ("RGB", "BGR", or "gray" for one),
-    divide by `divisor`, subtract `mean`, divide by `std`, numbers for each of these channels.
+    `crop` pixels, put the channels in the order `channels`, divide by `divisor`, subtract `mean`,
+    divide by `std`, numbers for each of these channels.
+
+    `channels` is "RGB", "BGR", "gray" for one of brightness, or a capital letter for each channel,
+    such as "BGRN" with near infrared; a dot for one without a name. A network of these takes
+    pictures of as many samples, in this order; shown are red, green and blue, or else the first.
+
+    >>> bands = Preprocessing(64, 64, 255, (0,) * 4, (1,) * 4, channels="BGRN")
+    >>> bands.input_shape, bands.rgb(np.uint8([[[10, 20, 30, 40]]])).tolist()
+    ((64, 64, 4), [[[30, 20, 10]]])
     """
 
     resize: int
@@ -47,6 +56,31 @@ class Preprocessing:
     std: tuple[float, ...]
     channels: str = "RGB"
 
+    def __post_init__(self) -> None:
+        count = num_channels(self.channels)
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) != count:
+                raise InputError(
+                    f"{name}: expected {count} numbers for channels {self.channels!r}, got "
+                    f"{len(numbers)}"
+                )
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples of a picture are read as they are stored; None where it is read as RGB.
+
+        A picture in RGB serves every network of red, green and blue or of brightness.
+        """
+        is_color = self.channels == "gray" or sorted(self.channels) == ["B", "G", "R"]
+        return None if is_color else len(self.channels)
+
+    @property
+    def rgb_channels(self) -> list[int]:
+        """The channels of the network's input that are shown as red, green and blue."""
+        if set("RGB") <= set(self.channels):
+            return [self.channels.index(color) for color in "RGB"]
+        return [0, 1, 2] if len(self.mean) == 3 else [0, 0, 0]
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the network's input."""
@@ -55,13 +89,17 @@ class Preprocessing:
     @property
     def fitted_shape(self) -> tuple[int, int, int]:
         """The shape of a picture that is resized and cut, and not yet normalized."""
-        return self.crop, self.crop, 3
+        return self.crop, self.crop, self.samples or 3
 
     def normalize(self, pixels: Any) -> Any:
-        """Turn uint8 RGB (..., 3) into the float32 values the network was trained on.
+        """Turn uint8 RGB (..., 3), or other `samples`, into the values the network was trained on.
 
-        It is written in operators alone, so that it runs on NumPy arrays and in traced code.
+        They are float32. It is written in operators alone, so that it runs on NumPy arrays and in
+        traced code.
         """
+        wanted = self.fitted_shape[2]
+        if pixels.shape[-1] != wanted:
+            raise InputError(f"pictures: expected {wanted} samples a pixel, got {pixels.shape[-1]}")
         scaled = self._ordered(pixels.astype(np.float32)) / np.float32(self.divisor)
         # Of the same rank: JAX can be told to insist on it.
         shape = (1,) * (pixels.ndim - 1) + (len(self.mean),)
@@ -69,16 +107,20 @@ class Preprocessing:
         return (scaled - mean) / std
 
     def denormalize(self, images: Any) -> np.ndarray:
-        """Turn normalized images (..., 3) back into uint8 RGB for showing."""
+        """Turn normalized images (..., channels) back into uint8 RGB for showing."""
         values = np.asarray(images) * np.array(self.std) + np.array(self.mean)
-        if self.channels == "BGR":
-            values = values[..., ::-1]
         pixels = np.rint(np.clip(values * self.divisor, 0, 255)).astype(np.uint8)
-        return pixels.repeat(3, axis=-1) if self.channels == "gray" else pixels
+        return pixels[..., self.rgb_channels]
+
+    def rgb(self, pixels: np.ndarray) -> np.ndarray:
+        """Fitted pictures as they are shown: uint8 (..., 3)."""
+        return pixels if self.samples is None else pixels[..., self.rgb_channels]
 
     def _ordered(self, pixels: Any) -> Any:
         if self.channels == "BGR":
             return pixels[..., ::-1]
+        if self.samples is None and self.channels not in ("RGB", "gray"):
+            return pixels[..., np.array(["RGB".index(color) for color in self.channels])]
         if self.channels == "gray":  # the brightness that Pillow's mode L has
             red, green, blue = (pixels[..., i : i + 1] for i in range(3))
             return red * np.float32(0.299) + green * np.float32(0.587) + blue * np.float32(0.114)
@@ -92,11 +134,15 @@ class Preprocessing:
         return Placement(top * rows, left * cols, rows, cols, height, width)
 
     def fit(self, pixels: Pixels) -> Fitted:
-        """Resize and crop an RGB picture to uint8 (crop, crop, 3)."""
+        """Resize and crop a decoded picture to uint8 (crop, crop, 3), or other `samples`."""
         height, width = self._resized(*pixels.shape[:2])
-        resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
         top, left = self._corner(*pixels.shape[:2])
-        return np.asarray(resized.crop((left, top, left + self.crop, top + self.crop)))
+
+        def fitted(image: Image.Image) -> Image.Image:
+            resized = image.resize((width, height), Image.Resampling.BILINEAR)
+            return resized.crop((left, top, left + self.crop, top + self.crop))
+
+        return by_images(fitted, pixels)
 
     def fit_crop(self, larger: Pixels, height: int, width: int) -> Fitted:
         """The same from the input of a network that resizes alike and crops no smaller.
@@ -121,11 +167,36 @@ class Preprocessing:
         return round((rows - self.crop) / 2), round((cols - self.crop) / 2)
 
 
+def num_channels(order: str) -> int:
+    """How many channels an order names: "RGB", "BGR", "gray", or one letter for each."""
+    if order == "gray":
+        return 1
+    if not re.fullmatch(r"[A-Z.]+", order) or max(map(order.count, "RGB")) > 1:
+        raise InputError(
+            "channel_order: expected RGB, BGR, gray, or a capital letter or dot for each channel, "
+            f"such as BGRN, got {order!r}"
+        )
+    return len(order)
+
+
+def by_images(change: Callable[[Image.Image], Image.Image], pixels: Pixels) -> np.ndarray:
+    """Change a picture by way of Pillow: RGB at once, other channels each as one in gray.
+
+    >>> by_images(lambda image: image.resize((2, 1)), np.zeros((4, 4, 13), np.uint8)).shape
+    (1, 2, 13)
+    """
+    if pixels.shape[2] == 3:
+        return np.asarray(change(Image.fromarray(pixels)))
+    planes = np.moveaxis(pixels, 2, 0)
+    changed = [np.asarray(change(Image.fromarray(plane.copy()))) for plane in planes]
+    return np.stack(changed, axis=2)
+
+
 def preprocess(sources: Iterable[Source], preprocessing: Preprocessing) -> np.ndarray:
     """Decode, fit and normalize pictures: float32 (batch, crop, crop, channels)."""
     if isinstance(sources, str | os.PathLike | Image.Image | np.ndarray):
         raise InputError(f"pictures: expected a list, got one {describe(sources)}; put it in [ ]")
-    fitted = [preprocessing.fit(decode(source)) for source in sources]
+    fitted = [preprocessing.fit(decode(source, preprocessing.samples)) for source in sources]
     if not fitted:
         raise InputError("pictures: expected at least one, got none")
     return preprocessing.normalize(np.stack(fitted))

@@ -18,8 +18,8 @@ from .preprocessing import Placement, Preprocessing
 class PictureSet(Protocol):
     """Numbered pictures of one shape.
 
-    `image_shape` is (height, width, 3); `read_size` says how many pictures
-    a thread best reads at a time.
+    `image_shape` is (height, width, 3), or has the samples of other channels; `read_size` says how
+    many pictures a thread best reads at a time.
     """
 
     image_shape: tuple[int, int, int]
@@ -31,7 +31,7 @@ class PictureSet(Protocol):
         ...
 
     def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
-        """Read the pictures from `start` on into `out`, uint8 (n, height, width, 3).
+        """Read the pictures from `start` on into `out`, uint8 (n, *image_shape).
 
         Returns those that were skipped, by number. May be called from several threads.
         """
@@ -103,6 +103,8 @@ class FolderPictures:
 class ArrayPictures:
     """Pictures in an array, in memory or memory-mapped: uint8 (n, height, width, 3).
 
+    For a network of other channels they have as many samples a pixel, in its order.
+
     Attributes:
         pixels: the array.
         paths: the name of each picture, by default its number.
@@ -125,13 +127,13 @@ class ArrayPictures:
         placements: Sequence[Placement] | None = None,
         skipped: Sequence[Skipped] = (),
     ) -> None:
-        if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
+        if pixels.ndim != 4 or pixels.dtype != np.uint8:
             raise InputError(
                 f"pictures: expected uint8 (n, height, width, 3), got {pixels.dtype} {pixels.shape}"
             )
-        number, height, width, _ = pixels.shape
+        number, height, width, samples = pixels.shape
         self.pixels = pixels
-        self.image_shape = (height, width, 3)
+        self.image_shape = (height, width, samples)
         self.paths = [Path(str(i)) for i in range(number)] if paths is None else list(paths)
         self.placements = (
             [Placement(0, 0, 1, 1, height, width)] * number

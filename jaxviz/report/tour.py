@@ -101,7 +101,10 @@ def write_tour(
     # Pictures given in one folder have no labels, and none to share with the examples.
     labels = labels_of(many.paths) if labels_of(own.paths) else None
     (lead,) = analyses.read_pictures(network, own.paths[:1])
-    named = analyses.read_pictures(classifier, own.paths[: len(_FEATURED)])
+    # One that reads red, green and blue names no pictures of other channels.
+    has_classes = classifier.preprocessing.samples == network.preprocessing.samples
+    namer = classifier if has_classes else network
+    named = analyses.read_pictures(namer, own.paths[: len(_FEATURED)])
 
     fill = analyses.usual_fill(classifier)
     steps: list[tuple[str, Callable[[], Iterable[Analysis]]]] = [
@@ -111,13 +114,13 @@ def write_tour(
         ("neighbors", lambda: [_neighbors(network, many, labels, top, batch_size)]),
         ("activations", lambda: _activations(network, lead, many, batch_size)),
         ("patches", lambda: _patches(network, many, top, batch_size)),
-        ("occlusion", lambda: [_occlusion(classifier, named, target, fill)]),
+        ("occlusion", lambda: [_occlusion(classifier, named, target, fill, has_classes)]),
     ]
     sections = []
     cards: list[Card] = []
     for key, make in track(steps, len(steps), "tour") if track else steps:
         if key == "pictures":
-            cards = [_card(classifier, picture) for picture in named]
+            cards = [_card(namer, picture, has_classes) for picture in named]
             continue
         try:
             sections.append(Section(key, [_plate(exhibit) for exhibit in make()]))
@@ -137,7 +140,7 @@ def write_tour(
     text = _template().render(
         network=network, classifier=classifier, cards=cards, sections=sections, record=record,
         count=len(many.paths), own=len(own.paths), window=_WINDOW, stride=_STRIDE,
-        labeled=labels is not None, fill=fill,
+        labeled=labels is not None, fill=fill, has_classes=has_classes,
     )  # fmt: skip
     write_manifest(folder, record)
     return write_whole(folder / "index.html", text.encode(errors="backslashreplace")), own.skipped
@@ -158,11 +161,11 @@ def _data_address(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _card(classifier: Network, picture: Picture) -> Card:
+def _card(network: Network, picture: Picture, has_classes: bool) -> Card:
     buffer = io.BytesIO()
-    Image.fromarray(picture.pixels).save(buffer, "JPEG", quality=88)
-    classes = analyses.top_classes(classifier, picture.pixels)
-    lines = [Class(classifier.label(index), value) for index, value in classes]
+    Image.fromarray(analyses.shown(network, picture.pixels)).save(buffer, "JPEG", quality=88)
+    classes = analyses.top_classes(network, picture.pixels) if has_classes else []
+    lines = [Class(network.label(index), value) for index, value in classes]
     return Card(picture.name, _data_address(buffer.getvalue(), "jpeg"), lines)
 
 
@@ -214,9 +217,11 @@ def _patches(
 
 
 def _occlusion(
-    classifier: Network, named: Sequence[Picture], target: str | None, fill: str
+    classifier: Network, named: Sequence[Picture], target: str | None, fill: str, has_classes: bool
 ) -> Analysis:
     """The pictures of which the classifier is surest, and what mattered for its answer."""
+    if not has_classes:
+        raise InputError(f"it has no classes, and {classifier.spec.title} reads RGB")
     best = [analyses.top_classes(classifier, picture.pixels, k=1)[0][1] for picture in named]
     surest = sorted(range(len(named)), key=lambda i: -best[i])[:_EXPLAINED]
     return analyses.occlusion(

@@ -1,0 +1,267 @@
+"""Networks of other channels than red, green and blue: their pictures, commands and figures."""
+
+import numpy as np
+import pytest
+from conftest import refusal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import jaxviz
+from jaxviz import analyses, sweep
+from jaxviz.networks.opening import open_network
+from jaxviz.pictures.decoding import decode
+from jaxviz.pictures.preprocessing import Preprocessing, preprocess
+
+pytestmark = pytest.mark.once
+
+ORDERS = ["N", "BG", "NRG", "BGRN", ".BGR.N", "VHRGBNNNNNNNN"]
+NETWORK = """
+import jax
+from flax import nnx
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.conv1 = nnx.Conv(4, 6, (3, 3), 2, rngs=rngs)
+        self.conv2 = nnx.Conv(6, 5, (3, 3), 2, rngs=rngs)
+        self.head = nnx.Linear(5, 3, rngs=rngs)
+    def __call__(self, x):
+        x = nnx.relu(self.conv1(x))
+        return self.head(nnx.relu(self.conv2(x)).mean((1, 2)))
+
+def make():
+    return Net(nnx.Rngs(0))
+"""
+DESCRIBED = """
+size = 32
+range = [0, 1]
+channel_order = "BGRN"
+mean = [0.1, 0.2, 0.3, 0.4]
+labels = ["water", "forest", "field"]
+"""
+
+
+def bands(order, resize=20, crop=16):
+    """Their preprocessing, of numbers that differ from channel to channel."""
+    count = len(order)
+    return Preprocessing(
+        resize, crop, 255, tuple(np.linspace(0.1, 0.9, count).tolist()),
+        tuple(np.linspace(0.5, 2, count).tolist()), order,
+    )  # fmt: skip
+
+
+def scene(seed, channels, height=40, width=30):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+@pytest.fixture
+def satellite(tmp_path, monkeypatch):
+    """A folder with a network of four channels, its description, and `scenes`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NETWORK)
+    (tmp_path / "net.toml").write_text(DESCRIBED)
+    (tmp_path / "scenes").mkdir()
+    for number in range(4):
+        np.save(tmp_path / "scenes" / f"{number}.npy", scene(number, 4))
+    return tmp_path
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_channels_are_fitted_and_normalized_each_by_itself(order):
+    """As each channel alone would be, in a gray picture."""
+    preprocessing, pixels = bands(order), scene(0, len(order))
+    images = preprocess([pixels], preprocessing)
+    assert images.shape == (1, *preprocessing.input_shape)
+    for channel in range(len(order)):
+        plane = Image.fromarray(pixels[..., channel])
+        alone = Preprocessing(20, 16, 255, (0.0,) * 3, (1.0,) * 3)
+        shown = preprocess([plane], alone)[0, ..., 0]
+        expected = (shown - preprocessing.mean[channel]) / preprocessing.std[channel]
+        np.testing.assert_allclose(images[0, ..., channel], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_shown_are_red_green_and_blue_or_the_first(order):
+    preprocessing = bands(order)
+    pixels = preprocessing.fit(scene(1, len(order)))
+    places = {"NRG": [0, 1, 2], "BGRN": [2, 1, 0], ".BGR.N": [3, 2, 1], "VHRGBNNNNNNNN": [2, 3, 4]}
+    expected = pixels[..., places.get(order, [0, 0, 0])]
+    np.testing.assert_array_equal(preprocessing.rgb(pixels), expected)
+    again = preprocessing.denormalize(preprocessing.normalize(pixels))
+    np.testing.assert_array_equal(again, expected)
+
+
+@settings(max_examples=6)
+@given(order=st.permutations("RGB").map("".join))
+def test_colors_in_any_order_are_read_as_colors(order):
+    """Of a picture in RGB; the normalized channels are those that the order names."""
+    preprocessing, pixels = bands(order), scene(2, 3)
+    images = preprocess([pixels], preprocessing)
+    assert preprocessing.samples is None
+    plain = preprocess([pixels], Preprocessing(20, 16, 255, (0.0,) * 3, (1.0,) * 3))
+    for channel, color in enumerate(order):
+        expected = plain[..., "RGB".index(color)] - preprocessing.mean[channel]
+        expected /= preprocessing.std[channel]
+        np.testing.assert_allclose(images[..., channel], expected, rtol=1e-5, atol=1e-6)
+    fitted = preprocessing.fit(pixels)
+    np.testing.assert_array_equal(preprocessing.denormalize(images[0]), fitted)
+
+
+@pytest.mark.parametrize(
+    ("name", "samples"), [("a.png", 4), ("b.png", 2), ("c.png", 1), ("d.bmp", 3), ("e.tif", 4)]
+)
+def test_a_picture_of_as_many_samples_is_read_as_it_is_stored(name, samples, tmp_path):
+    """Alpha, too: it holds a channel then, and hides nothing."""
+    pixels = scene(3, samples)
+    Image.fromarray(pixels.squeeze()).save(tmp_path / name)
+    np.testing.assert_array_equal(decode(tmp_path / name, samples), pixels)
+
+
+def test_a_stored_array_is_the_array(tmp_path):
+    for shape in ((9, 8), (9, 8, 1), (9, 8, 3), (9, 8, 4)):
+        pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        np.save(tmp_path / "a.npy", pixels)
+        np.testing.assert_array_equal(decode(tmp_path / "a.npy"), decode(pixels))
+    np.save(tmp_path / "a.npy", np.asfortranarray(scene(0, 13)))
+    np.testing.assert_array_equal(decode(tmp_path / "a.npy", 13), scene(0, 13))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((9, 8, 4), np.uint16), "expected uint8 values from 0 to 255, got uint16"),
+        (np.zeros((9, 8, 3), np.uint8), "expected an array (height, width, 4), got (9, 8, 3)"),
+        (np.zeros((2, 9, 8, 4), np.uint8), "(height, width, 4), got (2, 9, 8, 4)"),
+        (np.zeros((9, 901, 4), np.uint8), "901 x 9 is too narrow"),
+        (np.zeros(9, np.uint8), "(height, width, 4), got (9,)"),
+        (np.array([{}]), "no array that can be read"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_one_line(array, message, tmp_path):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    said = refusal(decode, tmp_path / "a.npy", 4)
+    assert message in said
+    assert said.startswith(str(tmp_path / "a.npy"))
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_damaged_array_is_refused_or_read(data, tmp_path_factory):
+    """Bytes changed or cut off anywhere: an `InputError`, or pixels of the wanted shape."""
+    path = tmp_path_factory.mktemp("damaged") / "a.npy"
+    np.save(path, scene(0, 4))
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, 130), max_size=4)):
+        content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        assert decode(path, 4).shape[2] == 4
+    except jaxviz.InputError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("order", ["", "rgb", "RRG", "gray scale", "B,G,R"])
+def test_an_order_that_names_no_channels_is_refused(order):
+    said = refusal(Preprocessing, 16, 16, 255, (0.0,) * 3, (1.0,) * 3, order)
+    assert said.startswith("channel_order: expected RGB, BGR, gray, or a capital letter")
+
+
+def test_numbers_for_other_channels_are_refused():
+    said = refusal(Preprocessing, 16, 16, 255, (0.0,) * 3, (1.0,) * 4, "BGRN")
+    assert said == "mean: expected 4 numbers for channels 'BGRN', got 3"
+    said = refusal(bands("BGRN").normalize, scene(0, 3))
+    assert said == "pictures: expected 4 samples a pixel, got 3"
+
+
+def test_a_packed_set_of_other_channels_gives_the_folder_s_pixels(satellite):
+    preprocessing = bands("BGRN")
+    np.save(satellite / "scenes" / "small.npy", scene(9, 4, 12, 13))  # kept whole
+    folder = sweep.folder_pictures(satellite / "scenes", preprocessing)
+    sweep.pack(folder, folder=satellite / "packed", preprocessing=preprocessing, shard_size=2)
+    packed = sweep.open_pictures(satellite / "packed", preprocessing)
+    assert packed.image_shape == folder.image_shape == (16, 16, 4)
+    for number in range(len(folder.paths)):
+        np.testing.assert_array_equal(packed.picture(number).pixels, folder.picture(number).pixels)
+    said = refusal(sweep.open_packed, satellite / "packed", bands("NRG"))
+    assert "packed with 4 samples a pixel, the network takes 3" in said
+
+
+COMMANDS = (
+    "layers net.py:make", "filters --network net.py:make",
+    "activations scenes/0.npy --network net.py:make",
+    "occlude scenes/0.npy scenes/1.npy --network net.py:make --window 8 --stride 8",
+    "occlude scenes/0.npy --network net.py:make --window 8 --stride 8 --fill blur --save-arrays",
+    "patches scenes --network net.py:make", "neighbors scenes --network net.py:make",
+    "map scenes --network net.py:make", "features scenes --network net.py:make",
+    "tour scenes --network net.py:make",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_takes_them(line, satellite, command):
+    code, out, err = command(*line.split())
+    assert (code, err) == (0, "")
+    assert out
+
+
+def test_a_picture_of_other_samples_is_skipped_with_the_reason(satellite, command):
+    Image.new("RGB", (40, 40)).save(satellite / "scenes" / "photo.jpg")
+    code, _, err = command("features", "scenes", "--network", "net.py:make")
+    assert code == 0
+    assert err.strip() == (
+        "skipped scenes/photo.jpg: is RGB, expected 4 samples a pixel; save an array (height, "
+        "width, 4), uint8, as .npy"
+    )
+
+
+def test_a_color_hides_nothing_in_channels_that_are_no_colors(satellite):
+    network = open_network("net.py:make")
+    said = refusal(analyses.occlusion, network, ["scenes/0.npy"], window=8, fill="red")
+    assert said.startswith("fill: 'red' is a color, and the network takes other channels")
+    black = analyses.occlusion(network, ["scenes/0.npy"], window=8, stride=8, fill="black")
+    np.testing.assert_allclose(black.fill_values[0], [-0.1, -0.2, -0.3, -0.4], rtol=1e-6)
+    assert black.fill_pixels.tolist() == [[0, 0, 0]]
+
+
+def test_figures_show_red_green_and_blue(satellite):
+    network = open_network("net.py:make")
+    found = analyses.activations(network, "scenes/0.npy", "conv2")
+    fitted = network.preprocessing.fit(np.load("scenes/0.npy"))
+    np.testing.assert_array_equal(found.pixels, fitted[..., [2, 1, 0]])
+
+
+def test_filters_of_blue_green_and_red_are_drawn_in_their_colors():
+    """The kernel that reads red, the last channel, is drawn red."""
+    kernel = np.zeros((3, 3, 3, 1), np.float32)
+    kernel[:, :, 2] = 1
+
+    def apply(params, images):
+        return {"conv1": images @ params["conv1"]["kernel"][0, 0]}
+
+    network = jaxviz.Network(
+        apply, {"conv1": {"kernel": kernel}}, roles={"first_layer": "conv1"},
+        preprocessing=Preprocessing(8, 8, 255, (0.0,) * 3, (1.0,) * 3, "BGR"),
+    )  # fmt: skip
+    red, green, blue = analyses.filters(network, "conv1", top=1).weights[0, 0, 0]
+    assert red > green == blue
+
+
+def test_a_tour_without_classes_shows_the_rest(satellite, command):
+    """No shipped network can name pictures of four channels; the page says so."""
+    told = "    return Net(nnx.Rngs(0))"
+    layers = "    net = jaxviz.from_nnx(Net(nnx.Rngs(0)), image_shape=(32, 32, 4), roles={})\n"
+    wrapped = (
+        "    apply = lambda p, x: {'conv1': net.apply(p, x)['conv1'], 'conv2': net.apply(p, x)"
+        "['conv2']}\n"
+        "    return jaxviz.Network(apply, net.params, roles={'first_layer': 'conv1', "
+        "'deep_layers': ('conv1', 'conv2'), 'feature_layer': 'conv2'})"
+    )
+    text = NETWORK.replace("import jax", "import jax, jaxviz", 1).replace(told, layers + wrapped)
+    (satellite / "net.py").write_text(text)
+    code, _, err = command("tour", "scenes", "--network", "net.py:make", "--output", "tour")
+    assert (code, err) == (0, "")
+    page = (satellite / "tour" / "index.html").read_text()
+    assert "it has no classes, and EfficientNet-Lite0 reads RGB" in page
+    assert "channels (BGRN), each drawn in gray" in page
+    assert "finds most probable" not in page
+    assert page.count('class="card"') == 4
