@@ -309,3 +309,34 @@ def test_one_number_an_image_is_no_score_of_classes():
         (8, 9, 3),
     )
     assert network.spec.logits == "head"
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        lambda x, slope: jnp.where(x > 0, x, slope * x),
+        lambda x, slope: jnp.maximum(x, slope * x),
+        lambda x, slope: jnp.maximum(x, 0) + slope * jnp.minimum(x, 0),
+        lambda x, slope: jnp.where(x < 0, x * slope, x),
+    ],
+)
+def test_a_slope_that_was_learned_belongs_to_the_activation_function(activation):
+    """It scales a value, and is no normalization, however it is written."""
+
+    def function(params, x):
+        x = activation(convolve(x, params["first"]), params["slope"])
+        x = convolve(x, params["second"]) * params["scale"] + params["shift"]
+        return jax.nn.relu(x).mean((1, 2))
+
+    def weights(*shape):
+        return jax.random.normal(jax.random.key(len(shape)), shape)
+
+    params = {
+        "first": weights(3, 3, 3, 4), "slope": 0.1 * weights(4), "second": weights(3, 3, 4, 4),
+        "scale": weights(4), "shift": weights(4),
+    }  # fmt: skip
+    network = jaxviz.name_activations(function, params, SHAPE)
+    outputs = network.apply(network.params, IMAGES)
+    assert list(outputs) == ["conv1", "conv2", "norm1", "pool1"]
+    expected = activation(convolve(IMAGES, params["first"]), params["slope"])
+    assert_close(outputs["conv1"], expected)

@@ -23,7 +23,8 @@ from ..jaxpr.recording import record
 from ..jaxpr.tape import Step, Tape, read_slot, run, run_steps
 from .planning import Group, Loop, groups, one_group, schedule
 from .rules import RULES
-from .windows import Box, Region, Value, covering, cut_each, needed, place, read, whole
+from .steps import evaluate_step
+from .windows import Region, Value, cut_each, read, whole
 
 
 class WindowedOutputs(NamedTuple):
@@ -245,58 +246,10 @@ class _Walk(NamedTuple):
             boxes = [group.boxes[slot] for slot in outputs]
             read = [one if isinstance(one, Value) else Value(jnp.asarray(one)) for one in operands]
             prepared = self.prepared.get(outputs[0])
-            results = _evaluate_step(step, windows, read, clean, boxes, chunk, prepared)
+            results = evaluate_step(step, windows, read, clean, boxes, chunk, prepared)
             return [value(*pair) for pair in zip(outputs, results, strict=True)]
 
         known = {slot: Value(clean) for slot, clean in self.values.items()}
         known |= {slot: value(slot, one) for slot, one in contents.items()}
         found = run_steps(self.tape.steps[part], known, evaluate)
         return {slot: one.contents for slot, one in found.items() if one.box is not None}
-
-
-def _evaluate_step(
-    step: Step,
-    windows: Any,
-    operands: Sequence[Value],
-    clean: Sequence[Any],
-    outlines: Sequence[Box],
-    chunk: Array,
-    prepared: Any,
-) -> list[Array]:
-    count = len(outlines[0].starts)
-    if isinstance(windows, str):
-        parts = [
-            (operand.clean, False)
-            if operand.box is None
-            else read(operand, whole(operand.clean.shape, count), chunk)
-            for operand in operands
-        ]
-        results: list[Array] = _map_positions(step.bind, parts)
-        return results
-    rule, box = RULES[step.name], outlines[0]
-
-    def by_reading() -> Array:
-        fill, shape = rule.fill(step, operands), step.output_avals[0].shape
-        covered = covering([seen for seen in windows if seen], box, shape)
-        parts = [
-            (operand.clean, False)
-            if seen is None
-            else read(operand, needed(seen, covered, jnp.shape(operand.clean)), chunk, fill)
-            for operand, seen in zip(operands, windows, strict=True)
-        ]
-        found: Array = _map_positions(partial(rule.evaluate, step, covered.sizes), parts)
-        if covered.same_as(box):
-            return found
-        return place(found, covered.starts - box.starts, box.sizes, chunk)[0]
-
-    increment = rule.increment(step, operands, clean[0], box, chunk, prepared)
-    if increment is None:
-        return [by_reading()]
-    if increment.is_accurate is None:
-        return [increment.boxes()]
-    return [lax.cond(increment.is_accurate, increment.boxes, by_reading)]
-
-
-def _map_positions(fun: Callable[..., Any], parts: Sequence[tuple[Any, bool]]) -> Any:
-    axes = [0 if batched else None for _, batched in parts]
-    return jax.vmap(fun, in_axes=axes)(*(part for part, _ in parts))

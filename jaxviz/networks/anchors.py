@@ -218,8 +218,18 @@ class _Walk:
         if anchor.kind == "norm" and self.anatomy.stages[operand] == LINEAR:
             is_other = bool(anchor.origins) and room_of(anchor.origins[0]) != room_of(given[0])
             return is_other and step.scopes != anchor.steps[0].scopes
+        return not self._is_slope(step, operand)
+
+    def _is_slope(self, step: Step, operand: int) -> bool:
+        """Whether a product is the lower half of a leaky ReLU, however that is written."""
         producer = self.anatomy.producer(operand)
-        return not (producer and producer.name == "min")  # the slope of a leaky ReLU
+        if producer and producer.name == "min":
+            return True
+        return any(
+            reader.name in ("select_n", "max") and operand in reader.inputs
+            for reader in self.anatomy.tape.steps
+            if step.outputs[0] in reader.inputs
+        )
 
     def _joins(self, step: Step, owned: Sequence[int], given: Sequence[str]) -> tuple[int, int]:
         anchors = self.anatomy.anchors

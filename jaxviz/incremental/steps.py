@@ -1,0 +1,67 @@
+"""Evaluate one step of a tape for many positions: by its rule, or whole where it has none."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ..jaxpr.tape import Step
+from .rules import RULES
+from .windows import Box, Value, covering, needed, place, read, whole
+
+
+def evaluate_step(
+    step: Step,
+    windows: Any,
+    operands: Sequence[Value],
+    clean: Sequence[Any],
+    outlines: Sequence[Box],
+    chunk: Array,
+    prepared: Any,
+) -> list[Array]:
+    """The contents of the boxes that a step's outputs change in, for a chunk of positions.
+
+    windows: what of each operand the boxes read, or a text where the step is evaluated whole.
+    operands: their values; clean: those of the outputs; outlines: the boxes of these.
+    prepared: what the rule made of clean operands once for all positions.
+    """
+    count = len(outlines[0].starts)
+    if isinstance(windows, str):
+        parts = [
+            (operand.clean, False)
+            if operand.box is None
+            else read(operand, whole(operand.clean.shape, count), chunk)
+            for operand in operands
+        ]
+        results: list[Array] = _map_positions(step.bind, parts)
+        return results
+    rule, box = RULES[step.name], outlines[0]
+
+    def by_reading() -> Array:
+        fill, shape = rule.fill(step, operands), step.output_avals[0].shape
+        covered = covering([seen for seen in windows if seen], box, shape)
+        parts = [
+            (operand.clean, False)
+            if seen is None
+            else read(operand, needed(seen, covered, jnp.shape(operand.clean)), chunk, fill)
+            for operand, seen in zip(operands, windows, strict=True)
+        ]
+        found: Array = _map_positions(partial(rule.evaluate, step, covered.sizes), parts)
+        if covered.same_as(box):
+            return found
+        return place(found, covered.starts - box.starts, box.sizes, chunk)[0]
+
+    increment = rule.increment(step, operands, clean[0], box, chunk, prepared)
+    if increment is None:
+        return [by_reading()]
+    if increment.is_accurate is None:
+        return [increment.boxes()]
+    return [lax.cond(increment.is_accurate, increment.boxes, by_reading)]
+
+
+def _map_positions(fun: Callable[..., Any], parts: Sequence[tuple[Any, bool]]) -> Any:
+    axes = [0 if batched else None for _, batched in parts]
+    return jax.vmap(fun, in_axes=axes)(*(part for part, _ in parts))
