@@ -18,8 +18,8 @@ from onnx.backend.test.case.node import collect_testcases
 from tolerances import assert_close
 
 import jaxviz
+from jaxviz.networks.onnx.evaluation import OPERATORS, evaluate_node
 from jaxviz.networks.onnx.graph import _node, _Tensors
-from jaxviz.networks.onnx.loading import OPERATORS, evaluate_node
 from jaxviz.networks.onnx.values import Value, plain
 
 pytestmark = pytest.mark.oracle

@@ -1,14 +1,12 @@
 """`load_onnx`: a network from an ONNX file."""
 
-import contextlib
 import functools
 import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,16 +15,11 @@ from ...pictures.preprocessing import Preprocessing
 from ..named import name_activations
 from ..network import Network
 from ..sources import file_digest
+from .evaluation import OPERATORS, Param, run, run_each
 from .graph import Graph, read_graph
-from .operators_elementwise import ELEMENTWISE
-from .operators_products import PRODUCTS
-from .operators_resize import RESIZE
-from .operators_shape import SHAPES
-from .operators_windows import WINDOWS
-from .values import Node, Operator, Value, static
+from .values import Node
 
 _MOST_PIXELS = 2**27  # numbers of an image
-OPERATORS: Mapping[str, Operator] = ELEMENTWISE | SHAPES | WINDOWS | PRODUCTS | RESIZE
 
 
 def load_onnx(
@@ -95,7 +88,7 @@ def load_onnx(
     shape = _image_shape(path, axes, is_first, image_shape, preprocessing)
     params = _params(graph)
     function = functools.partial(
-        _run if axes[0] is None else _run_each, graph=graph, params_of=params, is_first=is_first
+        run if axes[0] is None else run_each, graph=graph, params_of=params, is_first=is_first
     )
     try:
         return name_activations(
@@ -106,14 +99,6 @@ def load_onnx(
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-class _Param(NamedTuple):
-    """A weight: its key in the params, its numbers, and the order of its axes there."""
-
-    key: str
-    array: np.ndarray
-    order: tuple[int, ...]
 
 
 def _image_shape(
@@ -148,13 +133,13 @@ def _image_shape(
     return tuple(shape)
 
 
-def _params(graph: Graph) -> dict[str, _Param]:
+def _params(graph: Graph) -> dict[str, Param]:
     """The weights: arrays of floating-point numbers, their axes as they are computed with."""
     users: dict[str, set[tuple[int, ...]]] = {}
     for node in graph.nodes:
         for place, name in enumerate(node.inputs):
             users.setdefault(name, set()).add(_best_order(node, place, graph.numbers.get(name)))
-    params: dict[str, _Param] = {}
+    params: dict[str, Param] = {}
     keys: set[str] = set()
     for name, array in graph.numbers.items():
         if array.dtype.kind != "f" or array.size < 2 or name not in users:
@@ -165,7 +150,7 @@ def _params(graph: Graph) -> dict[str, _Param]:
         orders = users[name] - {()}
         order = orders.pop() if len(orders) == 1 else tuple(range(array.ndim))
         back = tuple(order.index(axis) for axis in range(array.ndim))
-        params[name] = _Param(key, np.ascontiguousarray(np.transpose(array, order)), back)
+        params[name] = Param(key, np.ascontiguousarray(np.transpose(array, order)), back)
     return params
 
 
@@ -178,63 +163,6 @@ def _best_order(node: Node, place: int, array: np.ndarray | None) -> tuple[int, 
     if node.kind == "Gemm" and place == 1 and node.get("transB", 0) and array.ndim == 2:
         return (1, 0)
     return tuple(range(array.ndim))
-
-
-def _run(
-    params: Mapping[str, Any],
-    images: Any,
-    *,
-    graph: Graph,
-    params_of: Mapping[str, _Param],
-    is_first: bool,
-) -> dict[str, Any]:
-    """The outputs of the graph, by name."""
-    values = {name: static(array) for name, array in graph.numbers.items()}
-    for name, one in params_of.items():
-        values[name] = Value(params[one.key], one.order, graph.numbers[name])
-    order = (0, 3, 1, 2) if is_first else (0, 1, 2, 3)
-    values[graph.image[0]] = Value(images, order)
-    for node in graph.nodes:
-        operands = [values[name] if name else None for name in node.inputs]
-        results = evaluate_node(node, operands)
-        values.update(zip(node.outputs, results, strict=False))
-    return {
-        name: values[name].array if values[name].rank == 4 else values[name].logical
-        for name in graph.outputs
-    }
-
-
-def _run_each(params: Mapping[str, Any], images: Any, **options: Any) -> dict[str, Any]:
-    """The outputs of a graph that takes one image."""
-    return jax.vmap(lambda image: _run(params, image[None], **options))(images)
-
-
-def evaluate_node(node: Node, operands: Sequence[Value | None]) -> list[Value]:
-    """The results of one node; what depends on no image and no weight is computed now."""
-    while operands and operands[-1] is None:
-        operands = operands[:-1]
-    operator = OPERATORS[node.kind]
-    try:
-        if operands and all(one is None or one.is_static for one in operands):
-            with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-                found = _listed(operator(node, operands))
-                return [static(np.asarray(one.logical)) for one in found]
-        with jax.named_scope(node.scope) if node.scope else contextlib.nullcontext():
-            return _listed(operator(node, operands))
-    except InputError as error:
-        message = str(error)
-        raise error if node.kind in message else node.refuse(message) from None
-    except (
-        TypeError, ValueError, IndexError, ZeroDivisionError, AttributeError, OverflowError,
-        MemoryError,
-    ) as error:  # fmt: skip
-        shapes = ", ".join(str(one and one.shape) for one in operands)
-        reason = " ".join(str(error).split())[:120]
-        raise node.refuse(f"does not take operands of shapes {shapes} ({reason})") from None
-
-
-def _listed(found: Value | list[Value]) -> list[Value]:
-    return [found] if isinstance(found, Value) else found
 
 
 def fixed_size(path: Path) -> int | None:

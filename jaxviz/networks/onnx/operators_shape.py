@@ -125,6 +125,7 @@ def unsqueeze(node: Node, inputs: Sequence[Any]) -> Value:
 def concat(node: Node, inputs: Sequence[Any]) -> Value:
     axis = node.get("axis", 1)
     if all(one.is_static for one in inputs):
+        node.bounded([sum(one.array.size for one in inputs)])
         return static(np.concatenate([one.known for one in inputs], axis))
     lead = next(one for one in inputs if one.known is None or one is inputs[-1])
     rank = lead.rank
@@ -179,6 +180,7 @@ def gather(node: Node, inputs: Sequence[Any]) -> Value:
     indices = node.fixed(inputs[1], "indices")
     indices = np.where(indices < 0, indices + x.shape[axis], indices)
     if x.is_static:
+        node.bounded([indices.size, *(n for i, n in enumerate(x.shape) if i != axis % x.rank)])
         return static(np.take(x.known, indices, axis))
     if indices.ndim == 0:  # one of them: a cut, whose axis goes
         place = x.axis(axis)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._checks import InputError
 
-_MOST_NUMBERS = 2**28  # in an array that an operator makes, 1 GB of float32
+_MOST_NUMBERS = 2**28  # of a value that depends on images, 1 GB of float32
 
 
 class Value(NamedTuple):
@@ -100,7 +100,8 @@ def aligned(values: Sequence[Value]) -> tuple[Value, list[Any]]:
 class Node(NamedTuple):
     """One operation of the graph, with its attributes read.
 
-    opset: the version of the operators that the file was written for.
+    opset: the version of the operators that the file was written for. most: how many numbers an
+    array may have that it makes.
     """
 
     kind: str
@@ -110,6 +111,7 @@ class Node(NamedTuple):
     attributes: Mapping[str, Any]
     scope: str = ""
     opset: int = 0
+    most: int = _MOST_NUMBERS
 
     def get(self, name: str, usual: Any = None) -> Any:
         """An attribute, or what it is by default."""
@@ -121,7 +123,7 @@ class Node(NamedTuple):
     def bounded(self, shape: Any) -> list[int]:
         """A shape that a file asks for, unless it is none or its numbers would fill the memory."""
         sizes = [int(size) for size in shape]
-        if any(size < 0 for size in sizes) or math.prod(sizes) > _MOST_NUMBERS:
+        if any(size < 0 for size in sizes) or math.prod(sizes) > self.most:
             raise self.refuse(f"makes an array of shape {sizes[:9]}")
         return sizes
 
