@@ -114,6 +114,31 @@ def test_weights_beside_the_file_and_in_constants(saved):
     assert len(network.params) == 5
 
 
+def test_what_is_picked_in_its_order_is_a_reshape(saved):
+    """As torch's newer exporter writes `as_strided`: images are still told apart."""
+    made = classifier()
+    del made.graph.node[6]  # Flatten
+    for node in (
+        helper.make_node("Shape", ["x"], ["sizes"]),
+        helper.make_node("Gather", ["sizes", "zero"], ["n"], axis=0),
+        helper.make_node("Range", ["zero", "n", "one"], ["images"]),
+        helper.make_node("Mul", ["images", "channels"], ["starts"]),
+        helper.make_node("Unsqueeze", ["starts", "first"], ["column"]),
+        helper.make_node("Add", ["column", "numbers"], ["places"]),
+        helper.make_node("Reshape", ["f", "all"], ["row"]),
+        helper.make_node("Gather", ["row", "places"], ["g"], axis=0),
+    ):
+        made.graph.node.insert(len(made.graph.node) - 1, node)
+    numbers = {"zero": 0, "one": 1, "channels": 4, "first": [1], "numbers": [0, 1, 2, 3]}
+    for name, array in {**numbers, "all": [-1]}.items():
+        made.graph.initializer.append(numpy_helper.from_array(np.array(array), name))
+    network, plain = jaxviz.load_onnx(saved(made)), jaxviz.load_onnx(saved(classifier()))
+    assert network.layers() == plain.layers()
+    images = RANDOM.normal(size=(3, 8, 8, 3)).astype(np.float32)
+    got = network.apply(network.params, images)["fc"]
+    assert_close(got, plain.apply(plain.params, images)["fc"])
+
+
 def test_shapes_are_computed_ahead(saved):
     """Channels shuffled by the arithmetic that torch's older exporter writes."""
     whole = TensorProto.INT64

@@ -182,6 +182,9 @@ def gather(node: Node, inputs: Sequence[Any]) -> Value:
     if x.is_static:
         node.bounded([indices.size, *(n for i, n in enumerate(x.shape) if i != axis % x.rank)])
         return static(np.take(x.known, indices, axis))
+    place = axis % x.rank
+    if np.array_equal(indices.ravel(), np.arange(x.shape[place])):  # as exporters write as_strided
+        return _reshaped(x, [*x.shape[:place], *indices.shape, *x.shape[place + 1 :]])
     if indices.ndim == 0:  # one of them: a cut, whose axis goes
         place = x.axis(axis)
         order = [i - (i > place) for i in x.order if i != place]
