@@ -50,6 +50,16 @@ def finite(values: Any, name: str) -> Any:
     return values
 
 
+def is_finite(value: Any) -> bool:
+    """Whether a value is one finite number.
+
+    >>> is_finite(2), is_finite(True), is_finite(float("nan"))
+    (True, False, False)
+    """
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return is_number and bool(np.isfinite(value))
+
+
 def pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
     """Return (rows, cols) of one positive whole number or two."""
     values: Any = (value, value) if np.ndim(value) == 0 else value

@@ -112,6 +112,15 @@ def environment(devices=1):
     }
 
 
+def in_another_process(module, call, devices=1, **variables):
+    """What a call of a test's module prints, with so many devices and these variables set."""
+    made = subprocess.run(
+        [sys.executable, "-c", f"import {module}; {module}.{call}"], capture_output=True,
+        text=True, check=True, cwd=Path(__file__).parent, env=environment(devices) | variables,
+    )  # fmt: skip
+    return made.stdout.strip()
+
+
 def start(*arguments, devices=1, **options):
     command = [sys.executable, "-W", "error", SWEEPING, *map(str, arguments)]
     return subprocess.Popen(command, env=environment(devices), text=True, **options)

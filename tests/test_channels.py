@@ -1,5 +1,7 @@
 """Networks of other channels than red, green and blue: their pictures, commands and figures."""
 
+import struct
+
 import numpy as np
 import pytest
 from conftest import refusal
@@ -134,7 +136,7 @@ def test_a_stored_array_is_the_array(tmp_path):
         (np.zeros((2, 9, 8, 4), np.uint8), "(height, width, 4), got (2, 9, 8, 4)"),
         (np.zeros((9, 901, 4), np.uint8), "901 x 9 is too narrow"),
         (np.zeros(9, np.uint8), "(height, width, 4), got (9,)"),
-        (np.array([{}]), "no array that can be read"),
+        (np.array([{}]), "expected uint8 values from 0 to 255, got object"),
     ],
 )
 def test_an_array_that_does_not_fit_is_one_line(array, message, tmp_path):
@@ -168,9 +170,126 @@ def test_an_order_that_names_no_channels_is_refused(order):
 
 def test_numbers_for_other_channels_are_refused():
     said = refusal(Preprocessing, 16, 16, 255, (0.0,) * 3, (1.0,) * 4, "BGRN")
-    assert said == "mean: expected 4 numbers for channels 'BGRN', got 3"
+    assert said == "mean: expected 4 numbers for channels 'BGRN', got (0.0, 0.0, 0.0)"
     said = refusal(bands("BGRN").normalize, scene(0, 3))
     assert said == "pictures: expected 4 samples a pixel, got 3"
+
+
+def tagged(path, pixels, tag, value):
+    """A TIFF of these samples in which a tag of one number is another."""
+    Image.fromarray(pixels).save(path)
+    content = path.read_bytes()
+    place = content.index(struct.pack("<HHI", tag, 3, 1)) + 8
+    path.write_bytes(content[:place] + struct.pack("<H", value) + content[place + 2 :])
+    return path
+
+
+def test_samples_that_the_reader_would_change_are_refused(tmp_path):
+    """Colors multiplied with alpha are divided by it; samples that it does not know are dropped."""
+    extra = 338
+    pixels = np.full((8, 8, 4), [100, 50, 20, 128], np.uint8)
+    path = tagged(tmp_path / "multiplied.tif", pixels, extra, 1)
+    assert "holds colors multiplied with alpha" in refusal(decode, path, 4)
+    path = tagged(tmp_path / "unknown.tif", pixels, extra, 0)
+    assert "is read as RGB" in refusal(decode, path, 4)
+    assert "has 4 samples a pixel (RGB), expected 3" in refusal(decode, path, 3)
+    path = tagged(tmp_path / "alpha.tif", pixels, extra, 2)
+    np.testing.assert_array_equal(decode(path, 4), pixels)
+
+
+def test_a_transparent_value_is_a_value_like_others(tmp_path):
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    plain = (deep / 257).round().astype(np.uint8)
+    Image.fromarray(deep).save(tmp_path / "deep.png", transparency=1000)
+    Image.fromarray(plain).save(tmp_path / "plain.png", transparency=4)
+    for name in ("deep.png", "plain.png"):
+        assert decode(tmp_path / name, 1).ravel()[:3].tolist() == [0, 4, 8]
+
+
+def test_an_archive_is_no_array(tmp_path):
+    with (tmp_path / "z.npy").open("wb") as file:
+        np.savez(file, a=scene(0, 4))
+    assert "no array that can be read" in refusal(decode, tmp_path / "z.npy", 4)
+
+
+@pytest.mark.parametrize("name", ["features", "patches"])
+def test_a_sweep_of_pictures_fitted_otherwise_is_another(name, satellite, command):
+    line = [name, "scenes", "--network", "net.py:make", "--output", "out"]
+
+    def state():
+        return {path: path.read_bytes() for path in (satellite / "out").iterdir()}
+
+    assert command(*line)[0] == 0
+    before = state()
+    code, _, err = command(*line, "--resize", 60)
+    assert code == 2
+    assert "another" in err
+    assert before == state()
+
+
+def test_features_of_another_network_are_refused(satellite, command):
+    command("features", "scenes", "--network", "net.py:make", "--output", "out")
+    code, _, err = command("neighbors", "out")
+    assert code == 2
+    assert err.strip() == "jaxviz: out: features of net, not of alexnet; see --network"
+    assert command("neighbors", "out", "--network", "net.py:make")[0] == 0
+
+
+def test_pictures_in_memory_of_other_channels_are_not_shown(satellite):
+    network = open_network("net.py:make")
+    pixels = np.stack([scene(seed, 4, 32, 32) for seed in range(3)])
+    features = sweep.features(
+        network.apply, network.params, sweep.ArrayPictures(pixels),
+        layer="conv2", prepare=network.preprocessing.normalize, batch_size=3,
+    )  # fmt: skip
+    for samples in (1, 3, 5):
+        other = sweep.ArrayPictures(np.zeros((3, 32, 32, samples), np.uint8))
+        said = refusal(analyses.nearest_pictures, network, features, other)
+        assert said == f"pictures: expected 4 samples a pixel, got {samples}"
+
+
+def test_packing_for_a_network_of_ones_own(satellite, command):
+    code, _, err = command("pack", "scenes", "--network", "net.py:make", "--output", "packed")
+    assert (code, err) == (0, "")
+    line = ("--network", "net.py:make", "--output")
+    assert command("features", "packed", *line, "one")[0] == 0
+    assert command("features", "scenes", *line, "two")[0] == 0
+    one, two = (satellite / name / "features.npy" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    both = ("--network", "net.py:make", "--network", "alexnet")
+    code, _, err = command("pack", "scenes", *both, "--output", "both")
+    assert code == 2
+    assert "read or resize pictures differently" in err
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        ({"mean_fill": "abc"}, "mean_fill: expected 4 numbers"),
+        ({"mean_fill": [0, [1], 0, 0]}, "mean_fill: expected 4 numbers"),
+        ({"mean_fill": 0.0}, "mean_fill: expected 4 numbers"),
+        ({"deep_layers": 3}, "deep_layers: expected a list of layers"),
+        ({"first_layer": 3}, "first_layer: expected a layer's name"),
+    ],
+)
+def test_roles_that_make_no_sense_are_one_line(roles, message):
+    network = (lambda params, images: {"a": images}), {}
+    said = refusal(jaxviz.Network, *network, preprocessing=bands("BGRN"), roles=roles)
+    assert f"roles: {message}" in said
+
+
+def test_what_a_description_does_not_know_is_refused(satellite):
+    said = refusal(open_network, "net.py:make", described={"order": "BGR"})
+    assert "unknown name 'order'" in said
+
+
+def test_a_first_layer_that_reads_groups_of_channels_reads_no_colors():
+    params = {"conv1": {"kernel": np.ones((3, 3, 3, 2), np.float32)}}
+    network = jaxviz.Network(
+        lambda params, images: {"conv1": images}, params, roles={"first_layer": "conv1"},
+        preprocessing=bands("BGRNVH"),
+    )  # fmt: skip
+    assert analyses.filters(network, "conv1", top=2).form == "slices"
 
 
 def test_a_packed_set_of_other_channels_gives_the_folder_s_pixels(satellite):
@@ -183,7 +302,7 @@ def test_a_packed_set_of_other_channels_gives_the_folder_s_pixels(satellite):
     for number in range(len(folder.paths)):
         np.testing.assert_array_equal(packed.picture(number).pixels, folder.picture(number).pixels)
     said = refusal(sweep.open_packed, satellite / "packed", bands("NRG"))
-    assert "packed with 4 samples a pixel, the network takes 3" in said
+    assert "packed as 4 samples as they are stored, the network takes 3 samples" in said
 
 
 COMMANDS = (
@@ -209,7 +328,7 @@ def test_a_picture_of_other_samples_is_skipped_with_the_reason(satellite, comman
     code, _, err = command("features", "scenes", "--network", "net.py:make")
     assert code == 0
     assert err.strip() == (
-        "skipped scenes/photo.jpg: is RGB, expected 4 samples a pixel; save an array (height, "
+        "skipped scenes/photo.jpg: has 3 samples a pixel (RGB), expected 4; save an array (height, "
         "width, 4), uint8, as .npy"
     )
 

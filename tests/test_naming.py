@@ -1,46 +1,29 @@
 """Names of what a network computes: what users would call it, from any door, and its values."""
 
+import hashlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import refusal
-from flax import linen, nnx
+from flax import nnx
+from sweeping import in_another_process
 from tolerances import assert_close
+from user_networks import (
+    IMAGES,
+    NETWORKS,
+    SHAPE,
+    ResNet,
+    convolve,
+    equinox_module,
+    mobile,
+    unet,
+    unet_params,
+)
 
 import jaxviz
 from jaxviz import InputError
-
-SHAPE = (16, 16, 3)
-IMAGES = jax.random.normal(jax.random.key(7), (3, *SHAPE))
-
-
-class Block(nnx.Module):
-    def __init__(self, into, out, stride, rngs):
-        self.conv1 = nnx.Conv(into, out, (3, 3), strides=stride, use_bias=False, rngs=rngs)
-        self.bn1 = nnx.BatchNorm(out, rngs=rngs)
-        self.conv2 = nnx.Conv(out, out, (3, 3), rngs=rngs)
-        self.bn2 = nnx.BatchNorm(out, rngs=rngs)
-        self.down = nnx.Conv(into, out, (1, 1), strides=stride, rngs=rngs) if stride > 1 else None
-
-    def __call__(self, x):
-        y = self.bn2(self.conv2(nnx.relu(self.bn1(self.conv1(x)))))
-        return nnx.relu(y + (self.down(x) if self.down else x))
-
-
-class ResNet(nnx.Module):
-    def __init__(self, rngs):
-        self.stem = nnx.Conv(3, 4, (3, 3), rngs=rngs)
-        self.layer1 = nnx.List([Block(4, 4, 1, rngs), Block(4, 8, 2, rngs)])
-        self.drop = nnx.Dropout(0.5, rngs=rngs)
-        self.fc = nnx.Linear(8, 10, rngs=rngs)
-
-    def __call__(self, x):
-        x = nnx.max_pool(nnx.relu(self.stem(x)), (2, 2), strides=(2, 2))
-        for block in self.layer1:
-            x = block(x)
-        return self.fc(self.drop(x.mean((1, 2))))
-
 
 RESNET_LAYERS = [
     "stem", "pool1", "layer1/0/conv1", "layer1/0/bn1", "layer1/0/conv2", "layer1/0/bn2",
@@ -81,23 +64,8 @@ def test_the_value_before_the_activation_function():
     assert "fc:pre" not in outputs
 
 
-class Mobile(linen.Module):
-    """Depthwise, hard-swish, squeeze and excite, layer normalization, softmax."""
-
-    @linen.compact
-    def __call__(self, x, train: bool = True):
-        x = linen.gelu(linen.LayerNorm()(linen.avg_pool(linen.Conv(4, (3, 3))(x), (2, 2))))
-        x = linen.Conv(4, (3, 3), feature_group_count=4, name="depthwise")(x)
-        x = linen.hard_swish(linen.BatchNorm(use_running_average=not train)(x))
-        gate = linen.relu(linen.Dense(2, name="squeeze")(x.mean((1, 2))))
-        x = x * linen.sigmoid(linen.Dense(4, name="excite")(gate))[:, None, None]
-        x = linen.Dropout(0.5, deterministic=not train)(x)
-        return linen.softmax(linen.Dense(3, name="head")(x.mean((1, 2))))
-
-
 def test_a_mobile_network_of_linen():
-    module = Mobile()
-    variables = module.init(jax.random.key(0), IMAGES, train=False)
+    module, variables = mobile()
     network = jaxviz.from_linen(module, variables, image_shape=SHAPE)
     assert list(network.layers(SHAPE)) == [
         "Conv_0", "pool1", "LayerNorm_0", "depthwise", "BatchNorm_0", "pool2", "squeeze", "excite",
@@ -110,27 +78,7 @@ def test_a_mobile_network_of_linen():
 
 
 def test_an_equinox_network_comes_out_with_its_channels_last():
-    equinox = pytest.importorskip("equinox")
-
-    class Net(equinox.Module):
-        layers: list
-        title: str
-
-        def __init__(self, key):
-            keys = jax.random.split(key, 3)
-            self.layers = [
-                equinox.nn.Conv2d(3, 4, 3, key=keys[0]), jax.nn.relu, equinox.nn.MaxPool2d(2, 2),
-                equinox.nn.Conv2d(4, 5, 3, key=keys[1]), jax.nn.relu, jnp.ravel,
-                equinox.nn.Linear(5 * 5 * 5, 7, key=keys[2]),
-            ]  # fmt: skip
-            self.title = "no array"
-
-        def __call__(self, x):
-            for layer in self.layers:
-                x = layer(x)
-            return x
-
-    module = Net(jax.random.key(0))
+    module = equinox_module()
     network = jaxviz.from_equinox(module, image_shape=SHAPE)
     shapes = {"layers/0": (14, 14, 4), "layers/pool": (7, 7, 4), "layers/3": (5, 5, 5)}
     assert network.layers(SHAPE) == shapes | {"layers/6": (7,)}
@@ -141,26 +89,8 @@ def test_an_equinox_network_comes_out_with_its_channels_last():
     assert_close(network.kernel("layers/3"), jnp.transpose(module.layers[3].weight, (2, 3, 1, 0)))
 
 
-def convolve(x, kernel, stride=1):
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), "SAME", dimension_numbers=numbers
-    )
-
-
-def unet(params, x):
-    down = jax.nn.relu(convolve(x, params["w1"]) + params["b1"])
-    deep = jax.nn.silu(convolve(down, params["w2"], 2))
-    larger = jax.image.resize(deep, (len(x), *down.shape[1:3], deep.shape[3]), "bilinear")
-    other = jax.lax.conv_transpose(deep, params["t"], (2, 2), "SAME")
-    return convolve(jnp.concatenate([larger, down, other], -1), params["w3"])
-
-
 def test_a_plain_function_is_named_by_kind_and_number():
-    shapes = {"w1": (3, 3, 3, 4), "b1": (4,), "w2": (3, 3, 4, 6), "t": (3, 3, 6, 2)}
-    shapes["w3"] = (1, 1, 12, 2)
-    keys = iter(jax.random.split(jax.random.key(1), 9))
-    params = {name: jax.random.normal(next(keys), shape) for name, shape in shapes.items()}
+    params = unet_params()
     network = jaxviz.name_activations(unet, params, SHAPE)
     assert network.layers(SHAPE) == {
         "conv1": (16, 16, 4), "conv2": (8, 8, 6), "resize1": (16, 16, 6),
@@ -201,26 +131,57 @@ def test_scopes_name_what_parameters_do_not():
     assert list(network.layers(SHAPE)) == ["stem", "body/conv1", "body/conv2", "body/pool"]
 
 
-def test_every_technique_takes_them():
-    network = jaxviz.from_nnx(ResNet(nnx.Rngs(0)), image_shape=SHAPE)
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_technique_takes_them(kind):
+    network, call = NETWORKS[kind]()
     apply, params = network.apply, network.params
-    options = {"score": jaxviz.logit(3), "window": 4, "stride": 4, "fill": 0.0}
+    layers = network.layers(SHAPE)
+    *_, last = layers
+    assert_close(apply(params, IMAGES)[last], call(IMAGES))
+    options = {"score": lambda outputs: outputs[last].reshape(len(outputs[last]), -1)[:, 1]}
+    options |= {"window": 4, "stride": 4, "fill": 0.0}
     fast = jaxviz.occlusion_map(apply, params, IMAGES, **options)
     full = jaxviz.occlusion_map(apply, params, IMAGES, **options, method="full")
     assert_close(fast.scores, full.scores)
-    assert jaxviz.filter_tiles(network.kernel("stem"), scaling="shared").shape == (4, 3, 3, 3)
-    found = jaxviz.top_patches(apply, params, [IMAGES], layers=["layer1/0/add"], k=2)
-    assert found["layer1/0/add"].values.shape == (4, 2)
-    field = jaxviz.receptive_field(apply, params, SHAPE, layer="layer1/0/conv1")
-    assert field.size == (8, 8)
-    assert jaxviz.features(apply, params, IMAGES, layer="pool2").shape == (3, 8)
+    maps = [name for name, shape in layers.items() if len(shape) == 3]
+    kernel = network.kernel(network.spec.first_layer)
+    assert jaxviz.filter_tiles(kernel, scaling="shared").shape == (
+        kernel.shape[3],
+        *kernel.shape[:3],
+    )
+    found = jaxviz.top_patches(apply, params, [IMAGES], layers=maps[-1:], k=2)
+    assert found[maps[-1]].values.shape == (layers[maps[-1]][2], 2)
+    assert min(jaxviz.receptive_field(apply, params, SHAPE, layer=maps[0]).size) > 1
+    features = jaxviz.features(apply, params, IMAGES, layer=last)
+    assert jaxviz.nearest_neighbors(features, features, k=3).indices[:, 0].tolist() == [0, 1, 2]
+
+
+def print_top_patches():
+    """Of each network, as the bits of a sweep over all devices."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), np.uint8)
+    for make in NETWORKS.values():
+        network, _ = make()
+        swept = jaxviz.sweep.top_patches(
+            network.apply, network.params, jaxviz.sweep.ArrayPictures(pixels),
+            prepare=lambda x: x.astype(jnp.float32) / 255, layers=list(network.layers(SHAPE)), k=3,
+            batch_size=4,
+        )  # fmt: skip
+        whole = b"".join(np.asarray(one).tobytes() for one in jax.tree.leaves(swept.found))
+        print(hashlib.sha256(whole).hexdigest())
+
+
+@pytest.mark.once
+def test_sweeps_over_two_devices_give_the_bits_of_one():
+    found = [in_another_process("test_naming", "print_top_patches()", devices=n) for n in (1, 2)]
+    assert len(found[0].split()) == len(NETWORKS)
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: jaxviz.from_nnx(unet, image_shape=SHAPE), "expected a flax.nnx.Module"),
-        (lambda: jaxviz.from_linen(Mobile(), jnp.ones(3), image_shape=SHAPE), "module.init"),
+        (lambda: jaxviz.from_linen(mobile()[0], jnp.ones(3), image_shape=SHAPE), "module.init"),
         (lambda: jaxviz.name_activations(unet, {"w1": "text"}, SHAPE), "expected arrays alone"),
         (lambda: jaxviz.name_activations(unet, {}, (16, 16)), "expected (height, width, channel)"),
         (lambda: jaxviz.name_activations(unet, {}), "expected (height, width, channel), got None"),

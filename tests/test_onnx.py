@@ -12,6 +12,7 @@ from tolerances import assert_close
 
 import jaxviz
 from jaxviz.networks.onnx.evaluation import OPERATORS
+from jaxviz.networks.onnx.loading import fixed_size
 
 RANDOM = np.random.default_rng(0)
 FILE = "net.onnx"
@@ -397,6 +398,19 @@ def test_sizes(image, options, message, saved):
 def test_open_sizes_take_those_that_are_given(saved):
     path = saved(classifier(("N", 3, "H", "W")))
     assert jaxviz.load_onnx(path, image_shape=(6, 10, 3)).layers()["stem"] == (6, 10, 4)
+
+
+@pytest.mark.parametrize(
+    ("axes", "size"),
+    [
+        ((1, 6, 32, 32), 32), ((1, 32, 32, 6), 32), (("N", 3, 8, 8), 8), (("N", 8, 8, 3), 8),
+        ((1, 12, 8, 8), 8), ((1, 3, 8, 16), None), (("N", 3, "H", "W"), None),
+    ],
+)  # fmt: skip
+def test_the_size_that_a_file_fixes(axes, size, saved):
+    """Whatever the number of channels, and before or behind them."""
+    node = helper.make_node("Relu", ["x"], ["y"])
+    assert fixed_size(saved(model([node], image=axes))) == size
 
 
 def test_no_file(tmp_path):

@@ -1,15 +1,11 @@
 """A sweep is told by its functions too; what they close over is read anew at each call."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import flax.nnx as nnx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sweeping import StopError, environment, pixels, prepare
+from sweeping import StopError, in_another_process, pixels, prepare
 from tolerances import assert_close
 
 import jaxviz
@@ -73,23 +69,13 @@ def test_what_changes_nothing_keeps_the_hash():
     assert found_hash(prepare=lambda x: prepare(x) + 1) != found_hash()
 
 
-def in_another_process(call, **options):
-    """What a call of this file prints."""
-    code = f"import test_sweep_identity as t; t.{call}"
-    made = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        cwd=Path(__file__).parent, **options,
-    )  # fmt: skip
-    return made.stdout.strip()
-
-
 def print_hash():
     print(found_hash())
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_the_hash_is_the_same_in_every_run_of_python(seed):
-    other = in_another_process("print_hash()", env=environment() | {"PYTHONHASHSEED": seed})
+    other = in_another_process("test_sweep_identity", "print_hash()", PYTHONHASHSEED=seed)
     assert other == found_hash()
 
 
@@ -200,7 +186,7 @@ def print_dropped():
 def test_random_keys_are_put_on_every_device(capsys):
     print_dropped()
     expected = capsys.readouterr().out.strip()
-    assert in_another_process("print_dropped()", env=environment(devices=2)) == expected
+    assert in_another_process("test_sweep_identity", "print_dropped()", devices=2) == expected
 
 
 def test_top_patches_of_batches_compose():

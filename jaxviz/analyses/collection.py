@@ -106,8 +106,14 @@ def read_shown(
 ) -> ShownPictures:
     """Read pictures of a set again, by their numbers in `paths`, by default the set's own.
 
-    One that cannot be read is gray, or an `InputError` if all are `required`.
+    One that cannot be read is gray, or an `InputError` if all are `required`. So are pictures of
+    other channels than the network's.
     """
+    preprocessing = network.spec.preprocessing
+    wanted = preprocessing.fitted_shape[2] if preprocessing else 3
+    if pictures.image_shape[2] != wanted:
+        got = pictures.image_shape[2]
+        raise InputError(f"pictures: expected {wanted} samples a pixel, got {got}")
     numbers = sorted(set(numbers))
     paths = pictures.paths if paths is None else paths
     same = paths == pictures.paths

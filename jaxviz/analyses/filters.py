@@ -73,9 +73,10 @@ def filters(network: "Network", layer: str, *, top: int, channels: int = 16) -> 
     kernel = network.kernel(layer)
     inputs, outputs = kernel.shape[2:]
     # Of color pictures, or of gray ones; other filters are shown channel by channel.
-    as_pictures = layer == network.spec.first_layer and inputs in (1, 3)
+    colors = _colors(network, inputs)
+    as_pictures = layer == network.spec.first_layer and bool(colors)
     if as_pictures:
-        kernel = np.asarray(kernel)[:, :, _colors(network, inputs)]
+        kernel = np.asarray(kernel)[:, :, colors]
     return FilterAnalysis(
         network=network.spec.title,
         layer=layer,
@@ -88,8 +89,13 @@ def filters(network: "Network", layer: str, *, top: int, channels: int = 16) -> 
 
 
 def _colors(network: "Network", inputs: int) -> list[int]:
-    """The inputs of the first layer that are drawn as red, green and blue."""
+    """Which inputs of the first layer are drawn as red, green and blue; none if it reads others.
+
+    One that reads some channels of an image at a time, in groups, reads no colors.
+    """
     preprocessing = network.spec.preprocessing
-    if preprocessing and preprocessing.input_shape[2] == inputs:
+    if inputs not in (1, 3) or (preprocessing and preprocessing.input_shape[2] != inputs):
+        return []
+    if preprocessing:
         return preprocessing.rgb_channels
     return [0, 1, 2] if inputs == 3 else [0, 0, 0]

@@ -200,10 +200,19 @@ def pack(
     from rich.filesize import decimal
 
     from .. import sweep
-    from ..networks.catalog import shared_preprocessing, shipped_networks
+    from ..networks.catalog import networks, shipped_networks, usual_preprocessing
+    from ..networks.opening import open_network
     from ..pictures.packing import free_bytes, most_bytes
+    from ..pictures.preprocessing import shared_preprocessing
 
-    preprocessing = shared_preprocessing(network or shipped_networks())
+    preprocessing = shared_preprocessing(
+        {
+            name: usual_preprocessing(name)
+            if name in networks()
+            else open_network(name).preprocessing
+            for name in network or shipped_networks()
+        }
+    )
     if restart:
         sweep.restart(output)
     pictures = sweep.folder_pictures(folder, preprocessing)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,13 +163,9 @@ def nearest_shapes(name: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
     return min(parameter_shapes(name), key=lambda shapes: len(shapes.keys() ^ tensors.keys()))
 
 
-def shared_preprocessing(names: Sequence[str]) -> Preprocessing:
-    """The preprocessing of the largest input among networks that resize pictures alike."""
-    wanted = [CATALOG[choice(name, "network", CATALOG)].complete.preprocessing for name in names]
-    if len({one.resize for one in wanted}) > 1:
-        said = ", ".join(f"{name} to {one.resize}" for name, one in zip(names, wanted, strict=True))
-        raise InputError(f"network: they resize pictures differently, {said}; pack for each")
-    return max(wanted, key=lambda one: one.crop)
+def usual_preprocessing(name: str) -> Preprocessing:
+    """How a network that is named prepares its pictures, once its weights are complete."""
+    return CATALOG[choice(name, "network", CATALOG)].complete.preprocessing
 
 
 def networks_with_layer(layer: str) -> list[str]:

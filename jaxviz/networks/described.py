@@ -4,13 +4,12 @@ It says how pictures become the network's images, and what its classes are calle
 """
 
 import json
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._checks import InputError, choice, unknown
+from .._checks import InputError, choice, is_finite, unknown
 from ..pictures.preprocessing import Preprocessing, num_channels
 from .network import ROLES
 
@@ -42,6 +41,8 @@ def description_beside(
 
     The later goes before the earlier. `size` is the one that the file fixes.
     """
+    for key in described:
+        choice(key, "described", _KEYS)
     beside = path.with_suffix(".toml") if path else None
     if beside is None or not beside.is_file():
         return checked_description(_with_size(described, size), Path())
@@ -148,11 +149,8 @@ def _pixels(value: Any, name: str) -> int:
 
 def _numbers(value: Any, name: str, count: int) -> tuple[float, ...]:
     numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    is_number = [isinstance(one, int | float) and not isinstance(one, bool) for one in numbers]
-    if not all(is_number) or len(numbers) != count:
-        raise InputError(f"{name}: expected {count} numbers, got {value!r}")
-    if not all(math.isfinite(one) for one in numbers):
-        raise InputError(f"{name}: expected finite numbers, got {value!r}")
+    if len(numbers) != count or not all(map(is_finite, numbers)):
+        raise InputError(f"{name}: expected {count} finite numbers, got {value!r}")
     return tuple(float(one) for one in numbers)
 
 

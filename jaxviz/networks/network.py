@@ -7,8 +7,9 @@ from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from .._checks import InputError, choice, image_type
+from .._checks import InputError, choice, image_type, is_finite
 from .._contract import activation_shapes
 from .._typing import Apply, Params
 from ..pictures.decoding import Source
@@ -83,11 +84,7 @@ class Network:
         if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
             kind = type(preprocessing).__name__
             raise InputError(f"preprocessing: expected jaxviz.Preprocessing or None, got {kind}")
-        roles = dict(roles or {})
-        for role in roles:
-            choice(role, "roles", ROLES)
-        if isinstance(roles.get("deep_layers"), str):
-            raise InputError(f"roles: deep_layers: expected a list, got {roles['deep_layers']!r}")
+        roles = _checked_roles(dict(roles or {}), preprocessing)
         self.name = name
         self.apply = apply
         self.params = params
@@ -205,3 +202,25 @@ class Network:
         near += difflib.get_close_matches(text.lower(), everything, n=3)
         hint = f" (nearest: {', '.join(dict.fromkeys(near))})" if near else ""
         raise InputError(f"target: no class is called {text!r}{hint}")
+
+
+def _checked_roles(roles: dict[str, Any], preprocessing: Preprocessing | None) -> dict[str, Any]:
+    """Roles as they may be: layers by name, and a fill of as many numbers as there are channels."""
+    for role, value in roles.items():
+        choice(role, "roles", ROLES)
+        if value is None:
+            continue
+        is_list = isinstance(value, list | tuple | np.ndarray | jax.Array)
+        parts = np.asarray(value).tolist() if hasattr(value, "dtype") else value if is_list else ()
+        if role == "mean_fill":
+            count = len(preprocessing.mean) if preprocessing else len(parts)
+            if not is_list or len(parts) != count or not all(map(is_finite, parts)):
+                raise InputError(
+                    f"roles: mean_fill: expected {count or 'a list of'} numbers, got {value!r}"
+                )
+        elif role == "deep_layers":
+            if not parts or not all(isinstance(one, str) for one in parts):
+                raise InputError(f"roles: deep_layers: expected a list of layers, got {value!r}")
+        elif not isinstance(value, str):
+            raise InputError(f"roles: {role}: expected a layer's name, got {value!r}")
+    return roles

@@ -6,6 +6,7 @@ Where a box is given in a picture's own coordinates it refers to the upright pic
 orientation was applied.
 """
 
+import math
 import os
 import warnings
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .._checks import InputError
 from .._typing import Pixels
-from .samples import depth, eight_bits, scale_transparent_color
+from .samples import check_samples, depth, eight_bits, scale_transparent_color
 
 Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray
 
@@ -26,7 +27,6 @@ FORMATS = (
 )  # of Pillow's, those that hold pictures and start no other program  # fmt: skip
 ARRAY = ".npy"
 MAX_PIXELS = 2**27  # 134 million: what one picture may decode to, 400 MB of RGB
-_MODES = {1: ("L",), 2: ("LA",), 3: ("RGB",), 4: ("RGBA", "RGBX")}  # by samples, of 8 bits each
 
 
 def decode(source: Source, samples: int | None = None) -> Pixels:
@@ -52,7 +52,7 @@ def decode(source: Source, samples: int | None = None) -> Pixels:
     if not isinstance(source, Image.Image):
         _check_file(Path(source))
         if Path(source).suffix.lower() == ARRAY:
-            return _decode_array(_stored_array(Path(source)), name, samples)
+            return _decode_array(_stored_array(Path(source), samples), name, samples)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # size is checked below; odd metadata is no error
@@ -100,38 +100,57 @@ def describe(source: Any) -> str:
     return getattr(source, "filename", "") or type(source).__name__
 
 
-def _stored_array(path: Path) -> np.ndarray:
-    """The array of an .npy file; mapped, so that its size can be looked at before it is read."""
+def _stored_array(path: Path, samples: int | None) -> np.ndarray:
+    """The array of an .npy file, whose header is looked at before the rest is read."""
+    headers = {(1, 0): np.lib.format.read_array_header_1_0,
+               (2, 0): np.lib.format.read_array_header_2_0}  # fmt: skip
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version not in headers:
+                raise InputError(f"version {version}")
+            shape, is_fortran, kind = headers[version](file)
+            _check_array(shape, kind, str(path), samples)
+            count = math.prod(shape)
+            content = file.read(count)
+            if len(content) != count:
+                raise InputError(f"{len(content)} bytes of {count}")
     except Exception as error:  # NumPy raises anything on damaged files
+        if str(error).startswith(str(path)):
+            raise
         reason = " ".join(str(error).split())[:100]
         raise InputError(f"{path}: no array that can be read ({reason})") from None
+    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
+
+
+def _check_array(shape: tuple[int, ...], kind: Any, name: str, samples: int | None) -> None:
+    """Refuse an array that is no picture; of other samples where a number of these is wanted."""
+    if kind != np.uint8:
+        raise InputError(f"{name}: expected uint8 values from 0 to 255, got {kind}")
+    channels = (shape[2:] or (1,)) if 2 <= len(shape) <= 3 else ()
+    if samples is not None and channels != (samples,):
+        raise InputError(f"{name}: expected an array (height, width, {samples}), got {shape}")
+    if samples is None and channels not in ((1,), (3,), (4,)):
+        raise InputError(
+            f"{name}: expected (height, width), (height, width, 3) or 4 channels, got {shape}"
+        )
+    _check_size(shape[0], shape[1], name)
 
 
 def _decode_array(array: np.ndarray, name: str, samples: int | None) -> Pixels:
-    if array.dtype != np.uint8:
-        raise InputError(f"{name}: expected uint8 values from 0 to 255, got {array.dtype}")
-    gray = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
+    _check_array(array.shape, array.dtype, name, samples)
+    height, width, *channels = array.shape
     if samples is not None:
-        if array.shape[2:] != (samples,) and not (gray and samples == 1):
-            wanted = f"(height, width, {samples})"
-            raise InputError(f"{name}: expected an array {wanted}, got {array.shape}")
-        _check_size(array.shape[0], array.shape[1], name)
-        return np.array(array.reshape(*array.shape[:2], samples))
-    if array.size == 0 or not (gray or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise InputError(
-            f"{name}: expected (height, width), (height, width, 3) or 4 channels, got {array.shape}"
-        )
-    _check_size(array.shape[0], array.shape[1], name)
-    image = Image.fromarray(array.reshape(array.shape[:2]) if gray else array)
+        return np.array(array.reshape(height, width, samples))
+    is_gray = channels in ([], [1])
+    image = Image.fromarray(array.reshape(height, width) if is_gray else array)
     return _decode_image(image, name, None)
 
 
 def _check_size(height: int, width: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise InputError(f"{name}: {width} x {height} is more than {MAX_PIXELS} pixels")
-    if width * height == 0 or max(width, height) > 100 * min(width, height):
+    if min(width, height) <= 0 or max(width, height) > 100 * min(width, height):
         raise InputError(f"{name}: {width} x {height} is too narrow for a picture")
 
 
@@ -141,14 +160,12 @@ def _decode_image(image: Image.Image, name: str, samples: int | None) -> Pixels:
     scale_transparent_color(image, name)
     deep = depth(image, name)
     upright = ImageOps.exif_transpose(image)
+    if samples is not None:
+        upright.info.pop("transparency", None)  # a value like others
     if deep:
         upright = eight_bits(upright, deep)
     if samples is not None:
-        if upright.mode not in _MODES.get(samples, ()):
-            raise InputError(
-                f"{name}: is {upright.mode}, expected {samples} samples a pixel; save an array "
-                f"(height, width, {samples}), uint8, as .npy"
-            )
+        check_samples(image, upright.mode, samples, name)
         return np.asarray(upright).reshape(*upright.size[::-1], samples)
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")

@@ -21,7 +21,7 @@ from .._checks import InputError
 from .._typing import Fitted
 from ..files import MANIFEST, json_bytes, read_manifest
 from .folders import FittedPicture, Skipped
-from .preprocessing import Preprocessing
+from .preprocessing import Preprocessing, read_as
 from .sets import PictureSet, folder_pictures
 
 KIND = "packed pictures"
@@ -68,8 +68,8 @@ def open_packed(folder: Path, preprocessing: Preprocessing) -> "PackedPictures":
         )
     if manifest.get("samples") != preprocessing.samples:
         raise InputError(
-            f"{folder}: packed with {manifest.get('samples', 3)} samples a pixel, the network "
-            f"takes {preprocessing.fitted_shape[2]}; pack the pictures for this network"
+            f"{folder}: packed as {read_as(manifest.get('samples'))}, the network takes "
+            f"{read_as(preprocessing.samples)}; pack the pictures for this network"
         )
     return PackedPictures(folder, manifest, preprocessing)
 

@@ -3,13 +3,13 @@
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from .._checks import InputError
+from .._checks import InputError, is_finite
 from .._typing import Fitted, Pixels
 from .decoding import Source, decode, describe
 
@@ -59,11 +59,13 @@ class Preprocessing:
     def __post_init__(self) -> None:
         count = num_channels(self.channels)
         for name, numbers in (("mean", self.mean), ("std", self.std)):
-            if len(numbers) != count:
+            if np.shape(numbers) != (count,) or not all(map(is_finite, numbers)):
                 raise InputError(
                     f"{name}: expected {count} numbers for channels {self.channels!r}, got "
-                    f"{len(numbers)}"
+                    f"{numbers!r}"
                 )
+        if 0 in self.std or not self.divisor:
+            raise InputError("std: expected numbers other than 0, and such a divisor")
 
     @property
     def samples(self) -> int | None:
@@ -167,11 +169,11 @@ class Preprocessing:
         return round((rows - self.crop) / 2), round((cols - self.crop) / 2)
 
 
-def num_channels(order: str) -> int:
+def num_channels(order: Any) -> int:
     """How many channels an order names: "RGB", "BGR", "gray", or one letter for each."""
     if order == "gray":
         return 1
-    if not re.fullmatch(r"[A-Z.]+", order) or max(map(order.count, "RGB")) > 1:
+    if not re.fullmatch(r"[A-Z.]+", str(order)) or max(map(order.count, "RGB")) > 1:
         raise InputError(
             "channel_order: expected RGB, BGR, gray, or a capital letter or dot for each channel, "
             f"such as BGRN, got {order!r}"
@@ -190,6 +192,23 @@ def by_images(change: Callable[[Image.Image], Image.Image], pixels: Pixels) -> n
     planes = np.moveaxis(pixels, 2, 0)
     changed = [np.asarray(change(Image.fromarray(plane.copy()))) for plane in planes]
     return np.stack(changed, axis=2)
+
+
+def read_as(samples: int | None) -> str:
+    """How pictures are read, in words."""
+    return "RGB" if samples is None else f"{samples} samples as they are stored"
+
+
+def shared_preprocessing(wanted: Mapping[str, Preprocessing]) -> Preprocessing:
+    """The one of the largest input among those of networks, by name, that read and resize alike."""
+    if len({(one.resize, one.samples) for one in wanted.values()}) > 1:
+        said = ", ".join(
+            f"{name} to {one.resize}, {read_as(one.samples)}" for name, one in wanted.items()
+        )
+        raise InputError(
+            f"network: they read or resize pictures differently, {said}; pack for each"
+        )
+    return max(wanted.values(), key=lambda one: one.crop)
 
 
 def preprocess(sources: Iterable[Source], preprocessing: Preprocessing) -> np.ndarray:

@@ -12,8 +12,10 @@ from PIL import Image
 from .._checks import InputError
 
 # Tags of TIFF, and one photometric interpretation.
-BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR, PREDICTOR, SAMPLE_FORMAT = 258, 262, 284, 317, 339
-YCBCR = 6
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLES, PLANAR, PREDICTOR = 258, 262, 277, 284, 317
+EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
+YCBCR, PREMULTIPLIED = 6, 1
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # Pillow's, by samples of 8 bits
 FULL_RANGE = 65535
 
 
@@ -40,6 +42,25 @@ def depth(image: Image.Image, name: str) -> Depth | None:
     if image.mode in ("I", "F"):
         raise _unknown(image, name)
     return None
+
+
+def check_samples(opened: Image.Image, mode: str, samples: int, name: str) -> None:
+    """Refuse a picture that has other samples than these, or whose samples Pillow changes.
+
+    `opened` is as Pillow opened it, `mode` as it is decoded, to 8 bits.
+    """
+    tags = getattr(opened, "tag_v2", {})
+    stored = tags.get(SAMPLES) or len(opened.getbands())
+    if stored == samples and mode == _MODES.get(samples):
+        extra = np.ravel(tags.get(EXTRA_SAMPLES, ()))
+        if PREMULTIPLIED not in extra:
+            return
+        reason = "holds colors multiplied with alpha"
+    elif stored == samples:
+        reason = f"is read as {mode}"
+    else:
+        reason = f"has {stored} samples a pixel ({mode}), expected {samples}"
+    raise InputError(f"{name}: {reason}; save an array (height, width, {samples}), uint8, as .npy")
 
 
 def _jpeg2000_bits(image: Image.Image) -> int:

@@ -49,9 +49,9 @@ class PictureSet(Protocol):
 class FolderPictures:
     """Picture files, decoded and fitted each time they are read.
 
-    Their identity is each file's path inside the folder, size and time of change: what tells an
-    edited picture at the price of a look at the directory, not of reading a million files. Copies
-    that keep the times (`cp -p`, `rsync -a`) stay the same set.
+    Their identity is how they are read and fitted, and each file's path inside the folder, size and
+    time of change: what tells an edited picture at the price of a look at the directory, not of
+    reading a million files. Copies that keep the times (`cp -p`, `rsync -a`) stay the same set.
 
     >>> folder = FolderPictures([Path("a.png")], Preprocessing(8, 8, 1, (0, 0, 0), (1, 1, 1)))
     >>> folder.read(0, np.zeros((1, 8, 8, 3), np.uint8))
@@ -87,8 +87,9 @@ class FolderPictures:
         return one
 
     def identity(self) -> str:
-        """Hash paths, sizes and times of change."""
-        found = hashlib.sha256()
+        """Hash how they are fitted, and paths, sizes and times of change."""
+        how = self._preprocessing
+        found = hashlib.sha256(f"{how.resize} {how.crop} {how.samples}\n".encode())
         for path in self.paths:
             name = os.path.relpath(path, self._root) if self._root else str(path)
             try:
@@ -127,10 +128,9 @@ class ArrayPictures:
         placements: Sequence[Placement] | None = None,
         skipped: Sequence[Skipped] = (),
     ) -> None:
-        if pixels.ndim != 4 or pixels.dtype != np.uint8:
-            raise InputError(
-                f"pictures: expected uint8 (n, height, width, 3), got {pixels.dtype} {pixels.shape}"
-            )
+        shape, kind = np.shape(pixels), getattr(pixels, "dtype", type(pixels).__name__)
+        if len(shape) != 4 or kind != np.uint8:
+            raise InputError(f"pictures: expected uint8 (n, height, width, 3), got {kind} {shape}")
         number, height, width, samples = pixels.shape
         self.pixels = pixels
         self.image_shape = (height, width, samples)

@@ -84,7 +84,7 @@ def load_onnx(
         raise InputError(
             f"{path}: takes {axes[0]} images at a time; export it for one, or for any number"
         )
-    is_first = not (axes[3] in (1, 3, 4) and axes[1] not in (1, 3, 4))
+    is_first = _has_channels_first(axes)
     shape = _image_shape(path, axes, is_first, image_shape, preprocessing)
     params = _params(graph)
     function = functools.partial(
@@ -167,5 +167,16 @@ def _best_order(node: Node, place: int, array: np.ndarray | None) -> tuple[int, 
 
 def fixed_size(path: Path) -> int | None:
     """The height of the images that an ONNX file fixes, if it is their width, too."""
-    sizes = [size for size in read_graph(path).image[1][1:] if size and size > 4]
-    return sizes[0] if len(sizes) == 2 and sizes[0] == sizes[1] else None
+    axes = read_graph(path).image[1]
+    if len(axes) != 4:
+        return None
+    height, width = axes[2:] if _has_channels_first(axes) else axes[1:3]
+    return height if height == width else None
+
+
+def _has_channels_first(axes: Sequence[int | None]) -> bool:
+    """Whether images are (batch, channel, height, width), as nearly all files have them."""
+    if axes[2] == axes[3] and axes[1] != axes[2]:
+        return True
+    few = (1, 3, 4)
+    return not ((axes[3] in few and axes[1] not in few) or (axes[1] == axes[2] != axes[3]))
