@@ -1,12 +1,14 @@
 """Picture sets: unreadable files are listed, a packed set gives the folder's bits."""
 
 import dataclasses
+import json
 import shutil
 import struct
 import zlib
 
 import numpy as np
 import pytest
+from conftest import refusal
 from PIL import Image
 from sweeping import SMALL, StopError, arrays, assert_same, interrupted, top
 
@@ -242,3 +244,23 @@ def test_a_folder_is_opened_for_what_it_holds(mixed, tmp_path):
     assert isinstance(folder, sweep.FolderPictures)
     assert isinstance(decoded, sweep.PackedPictures)
     assert folder.paths == decoded.paths
+
+
+DAMAGES = [
+    ("jaxviz.json", "shard_size", 0), ("jaxviz.json", "shard_size", "x"),
+    ("jaxviz.json", "crop", "18"), ("jaxviz.json", "resize", None),
+    ("shard-00000.json", "size", None), ("shard-00000.json", "stored", "ab"),
+    ("shard-00000.json", "path", 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "key", "value"), DAMAGES)
+def test_a_packed_set_of_damaged_numbers_is_one_line(name, key, value, mixed, tmp_path):
+    pictures = sweep.folder_pictures(mixed, SMALL)
+    sweep.pack(pictures, folder=tmp_path / "packed", preprocessing=SMALL)
+    path = tmp_path / "packed" / name
+    content = json.loads(path.read_text())
+    (content if isinstance(content, dict) else content[0])[key] = value
+    path.write_text(json.dumps(content))
+    said = refusal(sweep.open_packed, tmp_path / "packed", SMALL)
+    assert said.startswith(str(tmp_path / "packed"))

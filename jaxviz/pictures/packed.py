@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import InputError
+from .._checks import InputError, what_was_raised
 from .._typing import Fitted
 from ..files import MANIFEST, json_bytes, read_manifest
 from .folders import FittedPicture, Skipped
@@ -60,6 +60,18 @@ def open_packed(folder: Path, preprocessing: Preprocessing) -> "PackedPictures":
         raise InputError(f"{folder}: was packed by another version of jaxviz; pack again")
     if not manifest.get("complete"):
         raise InputError(f"{folder}: packing was not finished; run the same `pack` again")
+    try:
+        return _opened(folder, manifest, preprocessing)
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        said = what_was_raised(error)
+        raise InputError(f"{folder}: what says how it is packed is damaged ({said})") from None
+
+
+def _opened(
+    folder: Path, manifest: dict[str, Any], preprocessing: Preprocessing
+) -> "PackedPictures":
     packed, wanted = manifest["resize"], preprocessing.resize
     if packed != wanted or manifest["crop"] < preprocessing.crop:
         raise InputError(
