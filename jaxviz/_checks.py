@@ -5,6 +5,7 @@ the command line prints its message and exits with code 2.
 """
 
 import difflib
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -58,6 +59,18 @@ def is_finite(value: Any) -> bool:
     """
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return is_number and bool(np.isfinite(value))
+
+
+def image_shape(value: Any) -> tuple[int, int, int]:
+    """Return (height, width, channel) of three positive whole numbers."""
+    try:
+        sizes = tuple(operator.index(one) for one in value)
+    except TypeError:
+        sizes = ()
+    if len(sizes) != 3 or min(sizes) <= 0:
+        got = " ".join(str(value).split())[:60]
+        raise InputError(f"image_shape: expected (height, width, channel), got {got}")
+    return sizes
 
 
 def pair(value: int | Sequence[int], name: str) -> tuple[int, int]:

@@ -315,3 +315,23 @@ def test_vectors_and_indices_that_are_no_numbers():
     said = refusal(jaxviz.label_agreement, np.array([[0.0]]), ["a"], ["a"])
     assert said == "indices: expected whole numbers, got float64"
     assert "got NoneType" in refusal(jaxviz.top_patches, apply, None, None, layers="map")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [np.zeros((1, 8, 8, 3)), (8, 8), 8, "abc", (8, 8, 3.5), (0, 8, 3), (-1, 8, 3), (8,) * 4],
+)
+def test_an_image_shape_that_is_none_is_one_line(shape, unchecked):
+    """In every function that takes one."""
+
+    def apply(params, images):
+        return {"sums": images.sum(axis=(1, 2))}
+
+    options = {"score": lambda outputs: outputs["sums"][:, 0], "window": 4, "stride": 4}
+    for call in (
+        lambda: jaxviz.explain_occlusion(apply, {}, shape, **options),
+        lambda: jaxviz.receptive_field(apply, {}, shape, layer="sums"),
+        lambda: jaxviz.Network(apply, {}).layers(shape),
+        lambda: jaxviz.name_activations(lambda p, x: x.sum((1, 2)), {}, shape),
+    ):
+        assert refusal(call).startswith("image_shape: expected (height, width, channel), got ")

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from .._checks import InputError, image_type
+from .._checks import image_shape as checked_shape
 from .._contract import outputs_of, selected
 from ..jaxpr.known import with_reads
 from ..jaxpr.recording import record
@@ -100,8 +101,7 @@ def receptive_fields(
     >>> fields["same"].size
     (1, 1)
     """
-    if len(image_shape) != 3:
-        raise InputError(f"image_shape: expected (height, width, channel), got {image_shape}")
+    image_shape = checked_shape(image_shape)
     names: list[str] = []
 
     def activations(images: Array) -> list[Array]:

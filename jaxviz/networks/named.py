@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import InputError, image_type, what_was_raised
+from .._checks import image_shape as checked_shape
 from .._independence import independent
 from .._typing import Outputs, Params
 from ..cpu.compilation import compiled, inside_a_trace
@@ -209,14 +210,9 @@ def _ordered(value: Any, order: Sequence[int]) -> Any:
 def _shape(
     image_shape: Sequence[int] | None, preprocessing: Preprocessing | None
 ) -> tuple[int, ...]:
-    if image_shape is None:
-        if preprocessing is None:
-            raise InputError("image_shape: expected (height, width, channel), got None")
+    if image_shape is None and preprocessing is not None:
         return preprocessing.input_shape
-    sizes = tuple(getattr(n, "__index__", lambda: 0)() for n in image_shape)
-    if len(sizes) != 3 or min(sizes) <= 0:
-        raise InputError(f"image_shape: expected (height, width, channel), got {image_shape!r}")
-    return sizes
+    return checked_shape(image_shape)
 
 
 def _guessed_roles(layers: Sequence[Named], tape: Tape, channels: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import InputError, choice, image_type, is_finite
+from .._checks import image_shape as checked_shape
 from .._contract import activation_shapes
 from .._typing import Apply, Params
 from ..pictures.decoding import Source
@@ -142,7 +143,7 @@ class Network:
                     "pass layers((height, width, channels))"
                 )
             image_shape = self.spec.preprocessing.input_shape
-        image = jax.ShapeDtypeStruct((1, *image_shape), image_type(self.params))
+        image = jax.ShapeDtypeStruct((1, *checked_shape(image_shape)), image_type(self.params))
         shapes = activation_shapes(self.apply, self.params, image)
         return {name: shape[1:] for name, shape in shapes.items()}
 

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from .. import devices
 from .._checks import InputError, choice, count, finite, image_batch, image_type, pair
+from .._checks import image_shape as checked_shape
 from .._contract import score_shape, scores_of
 from .._independence import independent
 from .._typing import Apply, Images, Params, Score
@@ -187,9 +188,9 @@ def explain_occlusion(
     ...                   window=4, stride=4).group_sizes
     (4,)
     """
-    window, rows, cols = _places(tuple(image_shape), window, stride)
+    shape = checked_shape(image_shape)
+    window, rows, cols = _places(shape, window, stride)
     tops, lefts = np.repeat(rows, len(cols)), np.tile(cols, len(rows))
-    shape = (int(image_shape[0]), int(image_shape[1]), int(image_shape[2]))
     dtype = image_type(params)
     every = getattr(score, "for_every_image", None)
     if every is not None:
