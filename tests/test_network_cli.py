@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import jaxviz
+from jaxviz.draw.maps import map_extent
 from jaxviz.networks.described import read_description
 from jaxviz.networks.opening import open_network
 from jaxviz.pictures.preprocessing import Preprocessing
@@ -300,3 +301,47 @@ def test_a_toml_that_is_no_description_is_left_alone(own, command):
     assert code != 0
     assert "settings.toml" in err
     assert (own / "settings.toml").read_text() == "[project]\n"
+
+
+GATED = """
+import jax, jax.numpy as jnp
+from jax import lax
+
+def gated(scale=1.0):
+    k = jax.random.split(jax.random.key(0), 2)
+    kernels = (("a", (3, 3, 3, 4)), ("b", (3, 3, 4, 5)))
+    params = {name: jax.random.normal(key, shape) for key, (name, shape) in zip(k, kernels)}
+    def convolve(x, kernel):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=numbers)
+    def function(params, x):
+        x = jax.nn.relu(convolve(x, params["a"]))
+        x = x * jax.nn.sigmoid(x.mean((1, 2), keepdims=True))
+        return jax.nn.relu(convolve(x, params["b"])).mean((1, 2)) * scale
+    return function, params
+
+def broken():
+    return gated(jnp.nan)
+"""
+
+
+def test_maps_behind_a_gate_lie_on_the_whole_picture(own, command, picture):
+    """Each unit sees everything; the map is drawn where its units are, and not on a point."""
+    (own / "gate.py").write_text(GATED)
+    options = ("--network", "gate.py:gated", "--size", 32, "--range", "0,1", "--save-arrays")
+    line = ("activations", picture, *options, "--layer", "conv2", "--output", "maps.png")
+    code, _, err = command(*line)
+    assert (code, err) == (0, "")
+    (found,), _ = jaxviz.analyses.load_analyses(own / "maps.npz")
+    assert found.field.stride == (0, 0)
+    assert map_extent(found.field, found.maps.shape[:2]) == (-0.5, 31.5, 31.5, -0.5)
+
+
+def test_scores_that_are_no_numbers_are_one_line(own, command, picture):
+    (own / "gate.py").write_text(GATED)
+    options = ("--network", "gate.py:broken", "--size", 32, "--range", "0,1", "--output", "x.png")
+    for line in (("occlude", picture), ("activations", picture, "--layer", "multiply2")):
+        code, _, err = command(*line, *options)
+        assert code != 0
+        assert len(err.splitlines()) == 1
+    assert not (own / "x.png").exists()

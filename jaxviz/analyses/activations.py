@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from .._checks import InputError, count
+from .._checks import InputError, count, finite
 from .._checks import channels as checked_channels
 from ..incremental import ReceptiveField, receptive_field
 from ..pictures.decoding import Source
@@ -80,6 +80,7 @@ def activations(
     one = read_pictures(network, [picture])[0]
     images = normalized(network, one.pixels[None])
     maps = activation_maps(network.apply, network.params, images, layers=layer)[layer][0]
+    finite(maps, f"activations of {layer}")
     if maps.ndim != 3:
         raise InputError(f"layer: {layer} has no maps, its shape is {maps.shape}")
     most = maps.shape[-1]

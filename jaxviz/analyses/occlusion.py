@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import ImageColor, ImageFilter
 
-from .._checks import InputError, pair
+from .._checks import InputError, finite, pair
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import by_images
 from ..techniques.occlusion import occlusion_map, window_starts
@@ -145,6 +145,8 @@ def occlusion(
         )
         for one, target, filling in track([*zip(read, found, fills, strict=True)])
     ]  # fmt: skip
+    for one, result in zip(read, results, strict=True):
+        finite(result.baseline, f"score of {one.name}")
     sizes, steps = pair(window, "window"), pair(stride, "stride")
     rows, cols = (
         window_starts(length, size, step)

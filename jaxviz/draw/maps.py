@@ -22,6 +22,9 @@ def map_extent(field: Any, shape: tuple[int, ...]) -> Extent:
     """Where a map lies on its image: each unit's cell is centered on its receptive field."""
     spans = []
     for axis in (0, 1):
+        if field.stride[axis] == 0:  # every unit sees all of the picture: shares of the same size
+            spans.append((-0.5, field.image_size[axis] - 0.5))
+            continue
         center = field.offset[axis] + (field.size[axis] - 1) / 2
         start = center - field.stride[axis] / 2
         spans.append((start, start + field.stride[axis] * shape[axis]))

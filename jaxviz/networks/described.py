@@ -150,7 +150,7 @@ def _pixels(value: Any, name: str) -> int:
 def _numbers(value: Any, name: str, count: int) -> tuple[float, ...]:
     numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if len(numbers) != count or not all(map(is_finite, numbers)):
-        raise InputError(f"{name}: expected {count} finite numbers, got {value!r}")
+        raise InputError(f"{name}: expected {count} numbers, got {value!r}")
     return tuple(float(one) for one in numbers)
 
 
