@@ -345,3 +345,10 @@ def test_scores_that_are_no_numbers_are_one_line(own, command, picture):
         assert code != 0
         assert len(err.splitlines()) == 1
     assert not (own / "x.png").exists()
+
+
+def test_a_function_in_a_file_is_described_with_its_file(own, command):
+    code, out, err = command("network", "describe", "own.py:module", "--size", 16, "--range", "0,1")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "own.toml"
+    assert command("layers", "own.py:module")[0] == 0

@@ -47,6 +47,8 @@ def describe(
     from ..networks.described import checked_description, described_in, write_description
     from ..networks.onnx.loading import fixed_size
 
+    if not network.is_file():  # FILE.py:FUNCTION, as other commands take it
+        network = Path(str(network).rpartition(":")[0] or network)
     if not network.is_file():
         raise InputError(f"{network}: no such file")
     if network.suffix.lower() not in (".onnx", ".py"):
