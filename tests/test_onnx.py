@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from tolerances import assert_close
 
 import jaxviz
+from jaxviz.networks.onnx import evaluation
 from jaxviz.networks.onnx.evaluation import OPERATORS
 from jaxviz.networks.onnx.loading import fixed_size
 
@@ -303,9 +304,8 @@ HOSTILE |= {
     "many repeats": (asking_for_much("Tile", [2**20, 2**20, 1, 1]), "Tile"),
     "a wide expansion": (asking_for_much("Expand", [2**30, 3, 8, 8]), "Expand"),
     "a wide margin": (asking_for_much("Pad", [0, 0, 2**40, 0, 0, 0, 0, 0]), "Pad"),
-    "a large constant": (ahead(("ConstantOfShape", ["n"]), n=[2**25]), "ConstantOfShape (made0)"),
-    "many constants": (ahead(*[("ConstantOfShape", ["n"])] * 9, n=[2**23]), "numbers ahead"),
-    "a long range": (ahead(("Range", ["zero", "n", "one"]), n=2**25, one=1), "Range (made0)"),
+    "a large constant": (ahead(("ConstantOfShape", ["n"]), n=[2**28]), "ConstantOfShape (made0)"),
+    "a long range": (ahead(("Range", ["zero", "n", "one"]), n=2**28, one=1), "Range (made0)"),
     "a table of sums": (
         ahead(
             ("Expand", ["one", "n"]),
@@ -329,7 +329,7 @@ HOSTILE |= {
         "MatMul (made2): makes an array of shape [16384, 16384]",
     ),
     "many joined": (
-        ahead(("Expand", ["one", "n"]), ("Concat", ["made0"] * 99), one=[1], n=[2**18]),
+        ahead(("Expand", ["one", "n"]), ("Concat", ["made0"] * 999), one=[1], n=[2**18]),
         "Concat",
     ),
     "picked again and again": (
@@ -338,7 +338,7 @@ HOSTILE |= {
             ("Gather", ["made0", "places"]),
             one=[[1]],
             n=[1, 2**14],
-            places=[0] * 2**12,
+            places=[0] * 2**14,
         ),
         "Gather",
     ),
@@ -360,6 +360,14 @@ def test_what_is_hostile_is_one_line(name, saved, tmp_path, cheap):
     assert message in said
     assert str(path) in said
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_nodes_compute_ahead_is_bounded_in_all(saved, monkeypatch):
+    change = ahead(*[("ConstantOfShape", ["n"])] * 9, n=[2**10])
+    jaxviz.load_onnx(saved(changed(change)))
+    monkeypatch.setattr(evaluation, "_MOST_AHEAD_IN_ALL", 2**13)
+    said = refusal(jaxviz.load_onnx, saved(changed(change)))
+    assert "with those before it computes more than" in said
 
 
 def test_damaged_files_are_refused_or_read(saved):

@@ -22,8 +22,9 @@ from .operators_windows import WINDOWS
 from .values import Node, Operator, Value, static
 
 OPERATORS: Mapping[str, Operator] = ELEMENTWISE | SHAPES | WINDOWS | PRODUCTS | RESIZE
-_MOST_AHEAD = 2**24  # numbers that a node computes ahead
-_MOST_AHEAD_IN_ALL = 2**26
+# Numbers that are computed ahead; a file of the zoo makes the weights of VGG-19 so, 2**27.1 in all.
+_MOST_AHEAD = 2**27  # by a node
+_MOST_AHEAD_IN_ALL = 2**28
 
 
 class Param(NamedTuple):
