@@ -21,6 +21,8 @@ from jaxviz.analyses import load_analyses, save_analyses
 from jaxviz.analyses.base import _ENTRIES, _KINDS, kind
 from jaxviz.files import write_arrays
 
+pytestmark = pytest.mark.once
+
 QUICK = {"window": 76, "stride": 76}
 
 

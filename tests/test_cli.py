@@ -13,6 +13,8 @@ from jaxviz.files import file_stems
 from jaxviz.networks.catalog import shipped_file, shipped_networks
 from jaxviz.networks.weights_files import save_weights
 
+pytestmark = pytest.mark.once
+
 QUICK = ("--window", 76, "--stride", 76)
 
 

@@ -10,7 +10,15 @@ from tolerances import assert_close
 
 import jaxviz
 from jaxviz.networks.alexnet import adaptive_average_pool
+from jaxviz.networks.catalog import parameter_shapes
 from jaxviz.networks.layers import max_pool
+
+
+@pytest.mark.parametrize("name", jaxviz.networks())
+def test_parameters_are_float32_whatever_the_default(name):
+    """As their files hold them, also where JAX makes numbers of 64 bits."""
+    for shapes in parameter_shapes(name):
+        assert {str(one.dtype) for one in shapes.values()} == {"float32"}
 
 
 def test_the_shipped_alexnet_ends_at_pool5(alexnet):
