@@ -290,6 +290,13 @@ def ahead(*nodes, **numbers):
     return change
 
 
+def table_of(kind):
+    """A column and a row, each small, that give a table."""
+    column, row = ("Expand", ["one", "n"]), ("Expand", ["one", "m"])
+    table = (kind, ["made0", "made1"])
+    return ahead(column, row, table, one=[[1]], n=[2**14, 1], m=[1, 2**14])
+
+
 def huge_images(made):
     for axis in (2, 3):
         made.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 2**40
@@ -306,26 +313,9 @@ HOSTILE |= {
     "a wide margin": (asking_for_much("Pad", [0, 0, 2**40, 0, 0, 0, 0, 0]), "Pad"),
     "a large constant": (ahead(("ConstantOfShape", ["n"]), n=[2**28]), "ConstantOfShape (made0)"),
     "a long range": (ahead(("Range", ["zero", "n", "one"]), n=2**28, one=1), "Range (made0)"),
-    "a table of sums": (
-        ahead(
-            ("Expand", ["one", "n"]),
-            ("Expand", ["one", "m"]),
-            ("Add", ["made0", "made1"]),
-            one=[[1]],
-            n=[2**14, 1],
-            m=[1, 2**14],
-        ),
-        "Add (made2): makes an array of shape [16384, 16384]",
-    ),
+    "a table of sums": (table_of("Add"), "Add (made2): makes an array of shape [16384, 16384]"),
     "a table of products": (
-        ahead(
-            ("Expand", ["one", "n"]),
-            ("Expand", ["one", "m"]),
-            ("MatMul", ["made0", "made1"]),
-            one=[[1]],
-            n=[2**14, 1],
-            m=[1, 2**14],
-        ),
+        table_of("MatMul"),
         "MatMul (made2): makes an array of shape [16384, 16384]",
     ),
     "many joined": (

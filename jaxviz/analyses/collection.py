@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from .._checks import InputError
 from .._prefetch import prefetch
 from ..pictures.folders import FittedPicture
-from ..pictures.preprocessing import Placement
+from ..pictures.preprocessing import Placement, expect_samples
 from ..pictures.sets import PictureSet
 from .base import shown
 
@@ -111,9 +111,7 @@ def read_shown(
     """
     preprocessing = network.spec.preprocessing
     wanted = preprocessing.fitted_shape[2] if preprocessing else 3
-    if pictures.image_shape[2] != wanted:
-        got = pictures.image_shape[2]
-        raise InputError(f"pictures: expected {wanted} samples a pixel, got {got}")
+    expect_samples(pictures.image_shape[2], wanted)
     numbers = sorted(set(numbers))
     paths = pictures.paths if paths is None else paths
     same = paths == pictures.paths

@@ -17,7 +17,8 @@ from .targets import find_target
 if TYPE_CHECKING:
     from ..networks.network import Network
 
-_FILLS = "mean, gray, black, white, blur or a color such as #80a0ff"
+_PLAIN_FILLS = "mean, gray, black, white, blur"
+_FILLS = f"{_PLAIN_FILLS} or a color such as #80a0ff"
 _PALE = 0.05  # in units of a class score: drops smaller than this look like nothing
 
 
@@ -205,6 +206,6 @@ def fill_value(fill: str, network: "Network", pixels: np.ndarray) -> Any:
     if len(set(color.tolist())) > 1:
         raise InputError(
             f"fill: {fill!r} is a color, and the network takes other channels; "
-            "valid: mean, gray, black, white, blur"
+            f"valid: {_PLAIN_FILLS}"
         )
     return normalize(np.repeat(color[:1], samples))

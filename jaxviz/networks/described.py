@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._checks import InputError, choice, is_finite, unknown
+from .._checks import InputError, choice, is_finite
 from ..pictures.preprocessing import Preprocessing, num_channels
 from .network import ROLES
 
@@ -41,8 +41,7 @@ def description_beside(
 
     The later goes before the earlier. `size` is the one that the file fixes.
     """
-    for key in described:
-        choice(key, "described", _KEYS)
+    _check_keys(described, "described")
     beside = path.with_suffix(".toml") if path else None
     if beside is None or not beside.is_file():
         return checked_description(_with_size(described, size), Path())
@@ -67,10 +66,13 @@ def described_in(path: Path) -> dict[str, Any]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    for key in content:
-        if key not in _KEYS:
-            raise InputError(f"{path}: {unknown(key, _KEYS)}")
+    _check_keys(content, str(path))
     return content
+
+
+def _check_keys(content: Mapping[str, Any], where: str) -> None:
+    for key in content:
+        choice(key, where, _KEYS)
 
 
 def _with_size(content: Mapping[str, Any], size: int | None) -> Mapping[str, Any]:
@@ -131,12 +133,10 @@ def preprocessing_of(content: Mapping[str, Any]) -> Preprocessing | None:
     low, high = _numbers(content["range"], "range", 2)
     if low == high:
         raise InputError(f"range: black and white are both {low:g}")
-    order = str(content.get("channel_order", "RGB"))
+    order = content.get("channel_order", "RGB")
     channels = num_channels(order)
     mean = _numbers(content.get("mean", [0.0] * channels), "mean", channels)
     std = _numbers(content.get("std", [1.0] * channels), "std", channels)
-    if 0 in std:
-        raise InputError("std: expected numbers other than 0")
     shifted = tuple(one - low for one in mean)
     return Preprocessing(resize, size, 255 / (high - low), shifted, std, order)
 

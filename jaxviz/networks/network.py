@@ -211,8 +211,10 @@ def _checked_roles(roles: dict[str, Any], preprocessing: Preprocessing | None) -
         choice(role, "roles", ROLES)
         if value is None:
             continue
-        is_list = isinstance(value, list | tuple | np.ndarray | jax.Array)
-        parts = np.asarray(value).tolist() if hasattr(value, "dtype") else value if is_list else ()
+        if getattr(value, "ndim", 0) == 1:  # an array
+            value = np.asarray(value).tolist()
+        is_list = isinstance(value, list | tuple)
+        parts = value if is_list else ()
         if role == "mean_fill":
             count = len(preprocessing.mean) if preprocessing else len(parts)
             if not is_list or len(parts) != count or not all(map(is_finite, parts)):

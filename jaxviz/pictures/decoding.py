@@ -108,16 +108,16 @@ def _stored_array(path: Path, samples: int | None) -> np.ndarray:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             if version not in headers:
-                raise InputError(f"version {version}")
+                raise ValueError(f"version {version}")
             shape, is_fortran, kind = headers[version](file)
             _check_array(shape, kind, str(path), samples)
             count = math.prod(shape)
             content = file.read(count)
             if len(content) != count:
-                raise InputError(f"{len(content)} bytes of {count}")
+                raise ValueError(f"{len(content)} bytes of {count}")
+    except InputError:
+        raise
     except Exception as error:  # NumPy raises anything on damaged files
-        if str(error).startswith(str(path)):
-            raise
         reason = " ".join(str(error).split())[:100]
         raise InputError(f"{path}: no array that can be read ({reason})") from None
     return np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")

@@ -64,8 +64,10 @@ class Preprocessing:
                     f"{name}: expected {count} numbers for channels {self.channels!r}, got "
                     f"{numbers!r}"
                 )
-        if 0 in self.std or not self.divisor:
-            raise InputError("std: expected numbers other than 0, and such a divisor")
+        if 0 in self.std:
+            raise InputError("std: expected numbers other than 0")
+        if not self.divisor:
+            raise InputError("divisor: expected a number other than 0")
 
     @property
     def samples(self) -> int | None:
@@ -99,9 +101,7 @@ class Preprocessing:
         They are float32. It is written in operators alone, so that it runs on NumPy arrays and in
         traced code.
         """
-        wanted = self.fitted_shape[2]
-        if pixels.shape[-1] != wanted:
-            raise InputError(f"pictures: expected {wanted} samples a pixel, got {pixels.shape[-1]}")
+        expect_samples(pixels.shape[-1], self.fitted_shape[2])
         scaled = self._ordered(pixels.astype(np.float32)) / np.float32(self.divisor)
         # Of the same rank: JAX can be told to insist on it.
         shape = (1,) * (pixels.ndim - 1) + (len(self.mean),)
@@ -192,6 +192,12 @@ def by_images(change: Callable[[Image.Image], Image.Image], pixels: Pixels) -> n
     planes = np.moveaxis(pixels, 2, 0)
     changed = [np.asarray(change(Image.fromarray(plane.copy()))) for plane in planes]
     return np.stack(changed, axis=2)
+
+
+def expect_samples(got: int, wanted: int) -> None:
+    """Refuse pictures of other samples a pixel than a network takes."""
+    if got != wanted:
+        raise InputError(f"pictures: expected {wanted} samples a pixel, got {got}")
 
 
 def read_as(samples: int | None) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from .._checks import InputError
 
-# Tags of TIFF, and one photometric interpretation.
+# Tags of TIFF, one photometric interpretation, and one kind of extra samples.
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLES, PLANAR, PREDICTOR = 258, 262, 277, 284, 317
 EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
 YCBCR, PREMULTIPLIED = 6, 1

@@ -176,7 +176,7 @@ def fixed_size(path: Path) -> int | None:
 
 def _has_channels_first(axes: Sequence[int | None]) -> bool:
     """Whether images are (batch, channel, height, width), as nearly all files have them."""
-    if axes[2] == axes[3] and axes[1] != axes[2]:
-        return True
-    few = (1, 3, 4)
-    return not ((axes[3] in few and axes[1] not in few) or (axes[1] == axes[2] != axes[3]))
+    is_square_behind, is_square_before = axes[2] == axes[3], axes[1] == axes[2]
+    if is_square_behind != is_square_before:
+        return is_square_behind
+    return not (axes[3] in (1, 3, 4) and axes[1] not in (1, 3, 4))
