@@ -12,9 +12,9 @@ from .networks.modules import from_linen as from_linen
 from .networks.modules import from_nnx as from_nnx
 from .networks.named import name_activations as name_activations
 from .networks.network import Network as Network
-from .networks.network import NetworkSpec as NetworkSpec
 from .networks.onnx.loading import load_onnx as load_onnx
 from .networks.opening import open_network as open_network
+from .networks.spec import NetworkSpec as NetworkSpec
 from .networks.table import layer_table as layer_table
 from .pictures.preprocessing import Preprocessing as Preprocessing
 from .sweep.batches import top_patches as top_patches

@@ -18,7 +18,7 @@ from PIL import Image
 import jaxviz
 from jaxviz import analyses, draw
 from jaxviz.analyses import load_analyses, save_analyses
-from jaxviz.analyses.base import _ENTRIES, _KINDS, kind
+from jaxviz.analyses.base import ENTRIES, KINDS, kind
 from jaxviz.files import write_arrays
 
 pytestmark = pytest.mark.once
@@ -115,7 +115,7 @@ class Sample(NamedTuple):
 def sample():
     kind("sample", other="{layer}.other")(Sample)
     yield
-    del _KINDS["sample"], _ENTRIES[Sample]
+    del KINDS["sample"], ENTRIES[Sample]
 
 
 texts = st.text(st.characters(exclude_characters="\0"), max_size=5)
@@ -192,6 +192,30 @@ def test_pictures_that_are_no_files_have_the_digest_of_their_pixels(squeezenet):
     assert one.sha256 == two.sha256 == hashlib.sha256(one.pixels.tobytes()).hexdigest()
     assert (one.path, one.name, two.name) == ("", "picture 1", "picture 2")
     assert analyses.read_pictures(squeezenet, [one])[0] is one
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_folders(squeezenet, cat, tmp_path):
+    paths = [tmp_path / folder / "1.png" for folder in ("a", "b")] + [cat]
+    for path in paths[:2]:
+        path.parent.mkdir()
+        Image.new("RGB", (300, 300)).save(path)
+    names = [one.name for one in analyses.read_pictures(squeezenet, paths)]
+    assert names == ["a/1", "b/1", "chelsea"]
+
+
+def test_pictures_of_two_sizes_are_one_line(squeezenet):
+    one, two = (
+        analyses.Picture("x", np.zeros((size, size, 3), np.uint8), "", "") for size in (227, 224)
+    )
+    message = refusal(analyses.occlusion, squeezenet, [one, two], **QUICK)
+    assert "expected all of one size, got 227 x 227 x 3, 224 x 224 x 3" in message
+
+
+def test_a_picture_whose_every_part_is_in_the_way_says_so(squeezenet, occluded):
+    heatmap = -1 - np.abs(occluded.heatmap)
+    ((_, said),) = occluded._replace(heatmap=heatmap).facts
+    assert "nowhere above 0, highest -1" in said
+    assert "nowhere" not in occluded.facts[0][1]
 
 
 def test_targets_that_do_not_go_together_are_refused(squeezenet):

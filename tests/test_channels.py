@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import jaxviz
-from jaxviz import analyses, sweep
+from jaxviz import analyses, draw, sweep
 from jaxviz.networks.opening import open_network
 from jaxviz.pictures.decoding import decode
 from jaxviz.pictures.preprocessing import Preprocessing, preprocess
@@ -347,6 +347,15 @@ def test_figures_show_red_green_and_blue(satellite):
     found = analyses.activations(network, "scenes/0.npy", "conv2")
     fitted = network.preprocessing.fit(np.load("scenes/0.npy"))
     np.testing.assert_array_equal(found.pixels, fitted[..., [2, 1, 0]])
+
+
+def test_filters_of_other_channels_have_their_letters_above(satellite):
+    network = open_network("net.py:make")
+    found = analyses.filters(network, "conv1", top=2)
+    assert found.channel_names == ("B", "G", "R", "N")
+    titles = [axes.get_title() for axes in draw.figure_of(found).axes]
+    assert titles.count("N") == 2
+    assert analyses.filters(network, "conv2", top=2).channel_names == ()
 
 
 def test_filters_of_blue_green_and_red_are_drawn_in_their_colors():

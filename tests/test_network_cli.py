@@ -50,6 +50,18 @@ def jaxviz_network():
 def nothing():
     return {"nested": {"dict": 1}}
 
+def layers():
+    network = jaxviz_network()
+    def apply(params, x):
+        found = network.apply(params, x)
+        maps, logits = found["stem"], found["head"]
+        return {"maps": maps, "vector": found["pool1"], "z_logits": logits,
+                "a_softmax": jax.nn.softmax(logits)}
+    return apply, network.params
+
+def mixing():
+    return lambda params, x: {"maps": x - x.mean(0)}, {}
+
 def failing():
     raise KeyError("no weights here")
 
@@ -180,10 +192,11 @@ def test_what_a_command_is_told_wrongly_is_one_line(options, message, own, comma
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("mean = [1, 2, 3]", "size: expected a number of pixels, as mean is given"),
+        ("mean = [1, 2, 3]", "such as 0,1 or 0,255, as mean is given"),
+        ("mean = [1, 2, 3]", "size: expected a number of pixels; range: expected"),
         ("size = 16", "range: expected the values of black and white"),
         ("size = 16\nrange = [1, 1]", "black and white are both 1"),
-        ("size = 16\nrange = [0, 1]\nresize = 8", "less than the size"),
+        ("size = 16\nrange = [0, 1]\nresize = 8", "resize: 8 pixels are fewer than the 16"),
         ("size = 16\nrange = [0, 1]\nmean = [1, 2]", "mean: expected 3 numbers"),
         ("size = 16\nrange = [0, 1]\nstd = [0, 1, 1]", "other than 0"),
         ("size = 16\nrange = [0, 1]\nchannel_order = 'rgb'", "channel_order: expected RGB, BGR"),
@@ -352,3 +365,21 @@ def test_a_function_in_a_file_is_described_with_its_file(own, command):
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "own.toml"
     assert command("layers", "own.py:module")[0] == 0
+
+
+def test_the_roles_of_layers_that_a_function_gives_by_name(own, command, picture):
+    """They are read from the tape, where the order of a dict's names says nothing."""
+    network = open_network("own.py:layers")
+    assert list(network.layers()) == ["maps", "vector", "z_logits", "a_softmax"]
+    spec = network.spec
+    assert (spec.first_layer, spec.deep_layers) == ("maps", ("maps",))
+    assert (spec.feature_layer, spec.logits) == ("vector", "z_logits")
+    options = ("--network", "own.py:layers", "--target", "class 2", "--window", 8, "--stride", 8)
+    assert command("occlude", picture, *options, "--output", "x.png")[0] == 0
+    assert "depend" in refusal(open_network, "own.py:mixing")
+
+
+def test_what_the_toml_says_of_roles_goes_before_what_the_tape_shows(own):
+    with (own / "own.toml").open("a") as file:
+        file.write('roles = { feature_layer = "maps" }\n')
+    assert open_network("own.py:layers").spec.feature_layer == "maps"

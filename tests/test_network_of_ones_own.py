@@ -104,7 +104,7 @@ def test_a_bare_network_says_in_one_line_what_is_missing_and_what_to_pass(run):
 
 def test_classes_without_names_are_known_by_number(run):
     network = jaxviz.Network(*run, preprocessing=PREPROCESSING, roles=ROLES)
-    assert network.class_index("3") == 3
+    assert network.class_index("3") == network.class_index("class 3") == 3
     assert network.label(3) == "class 3"
     assert "0 to 7" in refusal(network.class_index, 8)
     assert "labels=" in refusal(network.class_index, "dog")

@@ -7,10 +7,8 @@ from .activations import ActivationAnalysis as ActivationAnalysis
 from .activations import activations as activations
 from .base import Analysis as Analysis
 from .base import Picture as Picture
-from .base import load_analyses as load_analyses
 from .base import provenance as provenance
 from .base import read_pictures as read_pictures
-from .base import save_analyses as save_analyses
 from .base import shown as shown
 from .channel_pictures import ChannelPictures as ChannelPictures
 from .channel_pictures import channel_pictures as channel_pictures
@@ -25,4 +23,6 @@ from .patch_pages import PatchPage as PatchPage
 from .patch_pages import patch_pages as patch_pages
 from .picture_map import PictureMap as PictureMap
 from .picture_map import picture_map as picture_map
+from .stored import load_analyses as load_analyses
+from .stored import save_analyses as save_analyses
 from .targets import top_classes as top_classes

@@ -10,7 +10,7 @@ from .._checks import InputError, channels
 from ..incremental import ReceptiveField, receptive_field
 from ..pictures.sets import PictureSet
 from ..sweep import Features
-from .base import kind, number
+from .base import distinct_names, kind, number
 from .collection import ShownPictures, names_of, read_shown
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class ChannelPictures(NamedTuple):
     def facts(self) -> list[tuple[str, str]]:
         """How much the channel is excited by the first three pictures, and by the median one."""
         first = np.argsort(-self.peaks, kind="stable")[:3]
-        ranked = [(Path(self.paths[i]).stem, number(self.peaks[i])) for i in first]
+        names = distinct_names([Path(self.paths[i]) for i in first])
+        ranked = zip(names, map(number, self.peaks[first]), strict=True)
         return [*ranked, ("the median picture", number(np.median(self.peaks)))]
 
     @property

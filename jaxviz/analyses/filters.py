@@ -19,7 +19,8 @@ class FilterAnalysis(NamedTuple):
 
     `weights` are pictures (filters, height, width, 3) where `form` is "filters", and slices
     (filters, channels, height, width) where it is "slices". `num_filters` and, of slices,
-    `num_channels` are drawn. `largest_weight` is the largest magnitude before scaling.
+    `num_channels` are drawn. `largest_weight` is the largest magnitude before scaling;
+    `channel_names` are those of the image's channels, of slices that read an image of named ones.
     """
 
     network: str
@@ -29,6 +30,7 @@ class FilterAnalysis(NamedTuple):
     num_filters: int
     num_channels: int
     largest_weight: float
+    channel_names: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -85,6 +87,7 @@ def filters(network: "Network", layer: str, *, top: int, channels: int = 16) -> 
         num_filters=min(count(top, "top"), outputs),
         num_channels=min(count(channels, "channels"), inputs),
         largest_weight=float(abs(kernel).max()),
+        channel_names=_channel_names(network, layer, inputs),
     )
 
 
@@ -99,3 +102,11 @@ def _colors(network: "Network", inputs: int) -> list[int]:
     if preprocessing:
         return preprocessing.rgb_channels
     return [0, 1, 2] if inputs == 3 else [0, 0, 0]
+
+
+def _channel_names(network: "Network", layer: str, inputs: int) -> tuple[str, ...]:
+    """The letters of the image's channels, if the layer reads all and they are no colors."""
+    preprocessing = network.spec.preprocessing
+    if layer != network.spec.first_layer or not preprocessing or preprocessing.samples != inputs:
+        return ()
+    return tuple(preprocessing.channels.replace(".", " "))

@@ -78,7 +78,8 @@ class OcclusionAnalysis(NamedTuple):
         lines = []
         for picture, answer, heatmap in zip(self.pictures, self.answers, self.heatmap, strict=True):
             row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
-            most = f"{self.unit} up to {number(heatmap.max())}, at pixel {row}, {col}"
+            least = "up to" if heatmap[row, col] > 0 else "nowhere above 0, highest"
+            most = f"{self.unit} {least} {number(heatmap[row, col])}, at pixel {row}, {col}"
             lines.append((picture, f"{answer}; {most}"))
         return lines
 
@@ -127,6 +128,9 @@ def occlusion(
     (('tabby',), (1, 3, 3))
     """
     read = read_pictures(network, pictures)
+    if len({one.pixels.shape for one in read}) > 1:
+        shapes = ", ".join(" x ".join(map(str, one.pixels.shape)) for one in read)
+        raise InputError(f"pictures: expected all of one size, got {shapes}")
     if targets is None or isinstance(targets, str | int):
         targets = [targets] * len(read)
     if not read or len(targets) != len(read):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import ImageColor
 
-from ..analyses.base import number, short
+from ..analyses.base import distinct_names, number, short
 from ..analyses.channel_pictures import ChannelPictures
 from ..analyses.nearest_pictures import NearestPictures
 from ..analyses.patch_pages import PatchPage
@@ -25,14 +25,14 @@ _FRAME = 3  # pixels
 @figure_of.register
 def nearest_rows(analysis: NearestPictures, *, style: Style = SCREEN) -> Figure:
     """For each query a row of its nearest pictures by features, above one by raw pixels."""
-    rows = []
+    rows, names = [], _names(analysis)
     for place, query in enumerate(analysis.queries.tolist()):
         for name, found in analysis.rows.items():
             nearest = zip(
                 found.indices[place].tolist(), found.distances[place].tolist(), strict=True
             )
-            tiles = [Tile(analysis.shown.pixels_of(query), _name(analysis.paths[query]))]
-            tiles += [_neighbor(analysis, query, *one) for one in nearest]
+            tiles = [Tile(analysis.shown.pixels_of(query), names[query])]
+            tiles += [_neighbor(analysis, names[one[0]], query, *one) for one in nearest]
             rows.append(Row(name.replace(", ", "\n"), tiles))
     many = len(analysis.paths)
     by = " and by raw pixels" if analysis.raw_pixels else f", cosine among {many} pictures"
@@ -40,28 +40,33 @@ def nearest_rows(analysis: NearestPictures, *, style: Style = SCREEN) -> Figure:
     return montage(rows, title=title, separate_first=True, style=style)
 
 
-def _name(path: str) -> str:
-    return short(Path(path).stem)
+def _names(analysis: NearestPictures | PatchPage | ChannelPictures) -> dict[int, str]:
+    """What captions call the pictures that are shown, by their numbers."""
+    numbers = analysis.shown.numbers.tolist()
+    names = distinct_names([Path(analysis.paths[number]) for number in numbers])
+    return dict(zip(numbers, map(short, names), strict=True))
 
 
-def _neighbor(analysis: NearestPictures, query: int, index: int, distance: float) -> Tile:
+def _neighbor(
+    analysis: NearestPictures, name: str, query: int, index: int, distance: float
+) -> Tile:
     frame, labels = None, analysis.labels
     if labels is not None:
         frame = SAME if labels[index] == labels[query] else OTHER
     distance = round(float(distance), 6)  # of the same picture it is 0 but for round-off
-    caption = f"{_name(analysis.paths[index])}\n{number(distance)}"
+    caption = f"{name}\n{number(distance)}"
     return Tile(analysis.shown.pixels_of(index), caption, frame)
 
 
 @figure_of.register
 def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool = False) -> Figure:
     """A row of patches for each channel; or of the whole pictures, dark outside the patch."""
-    rows = []
+    rows, names = [], _names(analysis)
     for channel, title in zip(analysis.channels.tolist(), analysis.titles, strict=True):
         tiles = []
         for patch in analysis.patches(channel):
             place = f" at {patch.row},{patch.col}" if analysis.has_places else ""
-            caption = f"{_name(analysis.paths[patch.picture])}\n{number(patch.value)}{place}"
+            caption = f"{names[patch.picture]}\n{number(patch.value)}{place}"
             pixels = analysis.pixels(patch)
             if in_pictures:
                 box = analysis.field.box(patch.row, patch.col, clipped=True)
@@ -91,7 +96,7 @@ def channel_overlays(analysis: ChannelPictures, *, style: Style = SCREEN) -> Fig
     """The pictures that excite a channel most, with orange where it fires."""
     shown, peaks = analysis.shown, analysis.peaks[analysis.shown.numbers]
     order = np.argsort(-peaks, kind="stable").tolist()
-    names = [_name(analysis.paths[index]) for index in shown.numbers]
+    names = [*_names(analysis).values()]
     return overlays(
         [shown.pixels[i] for i in order],
         [analysis.maps[i] for i in order],

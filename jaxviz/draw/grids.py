@@ -117,10 +117,13 @@ def slice_grid(
     *,
     filters: Sequence[int],
     channels: int,
+    headings: Sequence[str] = (),
     title: str = "",
     style: Style = SCREEN,
 ) -> Figure:
     """Middle-layer filters: a row for each filter, its first `channels` inputs in gray.
+
+    `headings` stand above these in each row.
 
     `slices` is (filters, channels, height, width), as `jaxviz.filter_slices` returns it.
 
@@ -128,8 +131,9 @@ def slice_grid(
     >>> len(figure.axes)
     12
     """
+    names = list(headings[:channels]) or [""] * channels
     rows = [
-        Row(f"filter {index}", [Tile(tile) for tile in np.asarray(slices[index])[:channels]])
+        Row(f"filter {index}", [*map(Tile, np.asarray(slices[index])[:channels], names)])
         for index in filters
     ]
     return montage(rows, title=title, tile_size=0.45, style=style)

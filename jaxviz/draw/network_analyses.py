@@ -33,8 +33,9 @@ def filters(analysis: FilterAnalysis, *, style: Style = SCREEN) -> Figure:
     channels = analysis.num_channels
     title += f", {channels} of {inputs} input channels each"
     return slice_grid(
-        analysis.weights, filters=range(number), channels=channels, title=title, style=style
-    )
+        analysis.weights, filters=range(number), channels=channels,
+        headings=analysis.channel_names, title=title, style=style,
+    )  # fmt: skip
 
 
 @figure_of.register(ActivationAnalysis)

@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 
 from .._checks import InputError, choice, is_finite
 from ..pictures.preprocessing import Preprocessing, num_channels
-from .network import ROLES
+from .spec import ROLES
 
 _KEYS = ("title", "size", "resize", "range", "mean", "std", "channel_order", "labels", "roles")
 
 _OF_PICTURES = frozenset(["resize", "range", "mean", "std", "channel_order"])
+_NEEDED = {
+    "size": "a number of pixels",
+    "range": "the values of black and white, such as 0,1 or 0,255",
+}
 
 
 class Description(NamedTuple):
@@ -120,16 +124,15 @@ def preprocessing_of(content: Mapping[str, Any]) -> Preprocessing | None:
     and the result divided by `std`. The range must be said: one that is wrong gives no error, but
     wrong answers.
     """
-    if "size" not in content:
-        if said := sorted(_OF_PICTURES & content.keys()):
-            raise InputError(f"size: expected a number of pixels, as {said[0]} is given")
+    said = sorted(_OF_PICTURES & content.keys())
+    missing = [key for key in _NEEDED if key not in content]
+    if "size" in missing and not said:
         return None
+    if missing:
+        given = f", as {said[0]} is given" if said else ""
+        raise InputError("; ".join(f"{key}: expected {_NEEDED[key]}" for key in missing) + given)
     size = _pixels(content["size"], "size")
     resize = _pixels(content.get("resize", round(size * 256 / 224)), "resize")
-    if resize < size:
-        raise InputError(f"resize: {resize} pixels are less than the size, {size}")
-    if "range" not in content:
-        raise InputError("range: expected the values of black and white, such as 0,1 or 0,255")
     low, high = _numbers(content["range"], "range", 2)
     if low == high:
         raise InputError(f"range: black and white are both {low:g}")

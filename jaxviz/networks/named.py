@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,11 +14,12 @@ from .._independence import independent
 from .._typing import Outputs, Params
 from ..cpu.compilation import compiled, inside_a_trace
 from ..jaxpr.recording import Recording, record
-from ..jaxpr.tape import Slot, Tape, read_slot, run, run_steps
+from ..jaxpr.tape import Tape, read_slot, run, run_steps
 from ..pictures.preprocessing import Preprocessing
 from .layer_names import parameter_path, parameter_paths
 from .naming import Named, named_layers
 from .network import Network
+from .roles import guessed_roles
 
 PRE = ":pre"  # behind a layer's name: its value before the activation function
 
@@ -173,15 +173,16 @@ def name_activations(
     apply = NamedFunction(function, shape, pre=pre)
     images = jax.ShapeDtypeStruct((1, *shape), image_type(params))
     recording, layers, _ = apply.read(params, images)
+    tape = recording.tape
     if not layers:
-        hidden = _hidden(recording.tape)
+        hidden = _hidden(tape)
         raise InputError(f"function: computes nothing of the images that could be named{hidden}")
     return Network(
         apply,
         params,
         preprocessing=preprocessing,
         labels=labels,
-        roles=_guessed_roles(layers, recording.tape, shape[-1]) | dict(roles or {}),
+        roles=guessed_roles(layers, tape, shape[-1], tape.outputs) | dict(roles or {}),
         name=name,
         title=title,
         provenance=provenance,
@@ -213,33 +214,3 @@ def _shape(
     if image_shape is None and preprocessing is not None:
         return preprocessing.input_shape
     return checked_shape(image_shape)
-
-
-def _guessed_roles(layers: Sequence[Named], tape: Tape, channels: int) -> dict[str, Any]:
-    """Which layer is the first convolution, which gives the classes, and so on."""
-    shapes = {one.name: [tape.aval(one.value).shape[axis] for axis in one.order] for one in layers}
-    reads = {
-        one.name: tape.aval(one.kernel[0]).shape[one.kernel[1][2]] for one in layers if one.kernel
-    }
-    maps = [one.name for one in layers if one.is_map and min(shapes[one.name][1:3]) > 1]
-    vectors = [
-        one.name
-        for one in layers
-        if one.kind != "softmax" and math.prod(shapes[one.name][1:]) == shapes[one.name][-1] > 1
-    ]
-    roles: dict[str, Any] = {}
-    first = next((name for name, depth in reads.items() if depth == channels), None)
-    if first:
-        roles["first_layer"] = first
-        later = [name for name, depth in reads.items() if depth > channels]
-        roles["middle_layer"] = later[0] if later else None
-    if maps:
-        roles["deep_layers"] = tuple(dict.fromkeys((maps[len(maps) // 2], maps[-1])))
-    if vectors:
-        values: dict[Slot, str] = {one.value: one.name for one in layers if one.name in vectors}
-        outputs = [values[slot] for slot in tape.outputs if slot in values]
-        roles["logits"] = [*outputs, vectors[-1]][0]
-    features = [*vectors[-2:-1], *maps[-1:]]
-    if features:
-        roles["feature_layer"] = features[0]
-    return roles

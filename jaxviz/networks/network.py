@@ -7,38 +7,14 @@ from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .._checks import InputError, choice, image_type, is_finite
+from .._checks import InputError, choice, image_type
 from .._checks import image_shape as checked_shape
 from .._contract import activation_shapes
 from .._typing import Apply, Params
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import Preprocessing, preprocess
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworkSpec:
-    """What a network expects and offers, besides its function; None is what is not known.
-
-    `title` is its name as people write it.
-    `first_layer` is the layer whose kernel reads the image, `middle_layer` the next that reads
-    more than colors, `deep_layers` two to look for things in, `feature_layer` the one to compare
-    images by, `logits` the layer of class scores.
-    `mean_fill` is the training-set mean in normalized units, the usual fill of an occluder.
-    """
-
-    title: str
-    preprocessing: Preprocessing | None = None
-    first_layer: str | None = None
-    middle_layer: str | None = None
-    deep_layers: tuple[str, ...] | None = None
-    feature_layer: str | None = None
-    logits: str | None = None
-    mean_fill: tuple[float, ...] | None = None
-
-
-ROLES = tuple(field.name for field in dataclasses.fields(NetworkSpec))[2:]
+from .spec import ROLES, NetworkSpec, checked_roles
 
 
 class Network:
@@ -85,7 +61,7 @@ class Network:
         if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
             kind = type(preprocessing).__name__
             raise InputError(f"preprocessing: expected jaxviz.Preprocessing or None, got {kind}")
-        roles = _checked_roles(dict(roles or {}), preprocessing)
+        roles = checked_roles(dict(roles or {}), preprocessing)
         self.name = name
         self.apply = apply
         self.params = params
@@ -105,7 +81,10 @@ class Network:
         value = getattr(self.spec, choice(name, "role", ROLES))
         if value is None:
             note = getattr(self.apply, "note", "")
-            hint = note or f"make it with Network(..., roles={{{name!r}: ...}})"
+            hint = note or (
+                f"name it: Network(..., roles={{{name!r}: ...}}), or in the TOML beside the file, "
+                f"roles = {{ {name} = ... }}"
+            )
             raise InputError(f"{name}: {self.spec.title} has none; {hint}")
         return value
 
@@ -180,6 +159,8 @@ class Network:
     def class_index(self, target: str | int) -> int:
         """Find a class by its index or by one of its names, in any case."""
         text = str(target).strip()
+        if not self.labels:
+            text = text.removeprefix("class ").lstrip()  # as `label` calls it
         is_number = text.removeprefix("-").isdecimal()
         count = len(self.labels)
         if is_number and not count and self.spec.logits and self.spec.preprocessing:
@@ -203,27 +184,3 @@ class Network:
         near += difflib.get_close_matches(text.lower(), everything, n=3)
         hint = f" (nearest: {', '.join(dict.fromkeys(near))})" if near else ""
         raise InputError(f"target: no class is called {text!r}{hint}")
-
-
-def _checked_roles(roles: dict[str, Any], preprocessing: Preprocessing | None) -> dict[str, Any]:
-    """Roles as they may be: layers by name, and a fill of as many numbers as there are channels."""
-    for role, value in roles.items():
-        choice(role, "roles", ROLES)
-        if value is None:
-            continue
-        if getattr(value, "ndim", 0) == 1:  # an array
-            value = np.asarray(value).tolist()
-        is_list = isinstance(value, list | tuple)
-        parts = value if is_list else ()
-        if role == "mean_fill":
-            count = len(preprocessing.mean) if preprocessing else len(parts)
-            if not is_list or len(parts) != count or not all(map(is_finite, parts)):
-                raise InputError(
-                    f"roles: mean_fill: expected {count or 'a list of'} numbers, got {value!r}"
-                )
-        elif role == "deep_layers":
-            if not parts or not all(isinstance(one, str) for one in parts):
-                raise InputError(f"roles: deep_layers: expected a list of layers, got {value!r}")
-        elif not isinstance(value, str):
-            raise InputError(f"roles: {role}: expected a layer's name, got {value!r}")
-    return roles

@@ -11,14 +11,17 @@ from typing import Any
 import jax
 
 from .._checks import InputError, image_type, type_name, unknown, what_was_raised
+from .._independence import independent
 from .catalog import networks
 from .described import Description, description_beside
 from .loading import load
 from .modules import from_equinox, from_linen, from_nnx
 from .named import name_activations
-from .network import ROLES, Network
+from .network import Network
 from .onnx.loading import fixed_size, load_onnx
+from .roles import output_roles
 from .sources import file_digest
+from .spec import ROLES
 
 _WAYS = "expected a network's name, FILE.onnx, MODULE:FUNCTION or FILE.py:FUNCTION"
 
@@ -103,7 +106,7 @@ def _images(description: Description) -> str:
     if description.preprocessing is None:
         return ""
     sizes = " x ".join(map(str, description.preprocessing.input_shape))
-    return f"described as taking images of {sizes}, on which it fails: "
+    return f"described as taking images of {sizes} (size and channel_order), on which it fails: "
 
 
 def _module_at(path: Path) -> Any:
@@ -185,4 +188,7 @@ def _of_function(apply: Any, params: Any, text: str, options: dict[str, Any]) ->
         found = jax.eval_shape(apply, params, images)
         if not isinstance(found, dict) or not all(hasattr(one, "shape") for one in found.values()):
             return name_activations(apply, params, **options)
+        independent(apply, params, preprocessing.input_shape)
+        guessed = output_roles(apply, params, preprocessing.input_shape)
+        options = {**options, "roles": guessed | dict(options["roles"])}
     return Network(apply, params, **options)

@@ -64,6 +64,10 @@ class Preprocessing:
                     f"{name}: expected {count} numbers for channels {self.channels!r}, got "
                     f"{numbers!r}"
                 )
+        if self.resize < self.crop:
+            raise InputError(
+                f"resize: {self.resize} pixels are fewer than the {self.crop} to cut out"
+            )
         if 0 in self.std:
             raise InputError("std: expected numbers other than 0")
         if not self.divisor:
