@@ -16,8 +16,9 @@ test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
 	JAXVIZ_NUM_CASES=200 $(BIN)/python -m pytest -n 2 $(RANDOM_NETWORKS)
 
+# What it compiles is optimized less, as it is about types, and compilation takes most of the time.
 test-x64: $(VENV)/installed-test
-	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle and not once"
+	XLA_FLAGS=--xla_backend_optimization_level=1 JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle and not once"
 
 # Against programs that no one here wrote, which make test does without.
 test-oracles: $(VENV)/installed-test $(VENV)/installed-oracles

@@ -81,6 +81,7 @@ def test_windows_cover_every_pixel_and_touch_both_edges(length, data):
     assert covered == set(range(length))
 
 
+@settings(max_examples=12)  # two compilations each
 @given(problems(), st.integers(1, 40))
 def test_chunk_size_never_changes_an_answer(problem, chunk_size):
     images, _, window, stride, fill = problem
@@ -91,7 +92,7 @@ def test_chunk_size_never_changes_an_answer(problem, chunk_size):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=10)  # three compilations each
+@settings(max_examples=7)  # three compilations each
 @given(problems())
 def test_jit_vmap_and_batching_never_change_an_answer(problem):
     images, _, window, stride, fill = problem

@@ -149,6 +149,7 @@ def test_the_page_names_weights_pictures_and_what_was_skipped(page):
     assert "broken<i>.png" in page.text
 
 
+@pytest.mark.slow
 def test_a_second_tour_with_weights_of_ones_own_replaces_the_first(made, monkeypatch, photographs):
     tensors = load_file(shipped_file("squeezenet")[0])
     own = save_weights(made.parent / "own.safetensors", tensors, {})
