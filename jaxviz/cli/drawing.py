@@ -55,7 +55,7 @@ def draw(
             say(analysis)
     except InputError:
         raise
-    except (IndexError, ValueError) as error:  # such as the number of a picture that is not there
+    except (LookupError, ValueError) as error:  # such as the number of a picture that is not there
         raise InputError(f"{file}: its arrays do not fit together ({error})") from None
     by_name: dict[Path, list[Any]] = {}
     for ending, figure in pages:
