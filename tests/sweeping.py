@@ -106,8 +106,9 @@ class StopError(Exception):
 
 
 def environment(devices=1):
+    flags = os.environ.get("XLA_FLAGS", "")
     return os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
         "PYTHONPATH": str(Path(jaxviz.__file__).parents[1]),
     }
 
