@@ -198,3 +198,49 @@ def test_what_is_called_seldom_is_rewritten_only_if_it_is_worth_compiling(images
     with mock.patch.object(overrides, "correlation_by_points", made):
         jax.eval_shape(rewritten(network.apply, seldom=seldom), network.params, shapes)
     assert made.call_count == quick
+
+
+@given(
+    st.tuples(*[st.integers(1, 6)] * 2),
+    st.tuples(*[st.integers(1, 4)] * 2),
+    st.tuples(*[st.tuples(st.integers(-1, 3), st.integers(-1, 3))] * 2),
+    st.tuples(*[st.integers(3, 6)] * 2),
+    st.sampled_from([(1, 2, 3), (4, 1, 1)]),  # groups, channels in and out of each
+    st.booleans(),
+)
+@SETTINGS
+def test_a_dilated_image_s_convolution_answers_as_before(
+    taps, dilation, padding, extents, channels, swapped
+):
+    groups, into, out = channels
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, *extents, groups * into)).astype(np.float32)
+    kernel = rng.normal(size=(*taps, into, groups * out)).astype(np.float32)
+    order = ("NHWC", "HWOI" if swapped else "HWIO", "NHWC")
+    if swapped:
+        kernel = kernel.transpose(0, 1, 3, 2)
+
+    def function(images, kernel):
+        return lax.conv_general_dilated(
+            images, kernel, (1, 1), padding, dilation, dimension_numbers=order,
+            feature_group_count=groups,
+        )  # fmt: skip
+
+    shape = jax.eval_shape(function, images, kernel).shape
+    if 0 in shape:
+        return
+    assert_close(jax.jit(rewritten(function))(images, kernel), function(images, kernel))
+
+
+@given(st.composite(pooling)((2, 8, 9, 2)), st.integers(0, 2**16))
+@SETTINGS
+def test_the_gradient_of_a_pool_answers_as_before(layer, seed):
+    """Also where several pixels of a window are the largest."""
+    _, pool = layer
+    images = np.random.default_rng(seed).integers(0, 3, (2, 8, 9, 2)).astype(np.float32)
+
+    def function(images):
+        value, pull = jax.vjp(pool, images)
+        return pull(jnp.cos(jnp.arange(value.size, dtype=jnp.float32)).reshape(value.shape))[0]
+
+    assert_close(jax.jit(rewritten(function))(images), jax.jit(function)(images))

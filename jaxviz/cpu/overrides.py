@@ -13,7 +13,8 @@ from jax import Array, lax
 from ..jaxpr.tape import Meaning, Step
 from . import policy
 from .convolution import correlation_by_points, depthwise, group_by_group, is_by_shifts
-from .pooling import pool_by_slices
+from .phases import convolve_by_phases, is_by_phases
+from .pooling import pool_by_slices, unpool_by_slices
 
 
 def overrides(*, kernels_are_ready: bool, seldom: bool) -> Mapping[str, Meaning]:
@@ -23,7 +24,11 @@ def overrides(*, kernels_are_ready: bool, seldom: bool) -> Mapping[str, Meaning]
     whether few calls share what compiling takes.
     """
     convolution = functools.partial(_convolution, kernel_is_ready=kernels_are_ready, seldom=seldom)
-    return {"conv_general_dilated": convolution, "reduce_window_max": _max_pool}
+    return {
+        "conv_general_dilated": convolution,
+        "reduce_window_max": _max_pool,
+        "select_and_scatter_add": _unpool,
+    }
 
 
 def _convolution(
@@ -31,30 +36,37 @@ def _convolution(
 ) -> list[Array] | None:
     """Of images with their channels last; in the way that pays, if any does."""
     images, kernel = operands
-    given, numbers = step.params, step.params["dimension_numbers"]
+    given, numbers = dict(step.params), step.params["dimension_numbers"]
     rank = len(kernel.shape)
     lhs, rhs = (0, rank - 1, *range(1, rank - 1)), (rank - 1, rank - 2, *range(rank - 2))
     is_plain = (
         numbers.lhs_spec == numbers.out_spec == lhs
-        and numbers.rhs_spec == rhs
-        and {*given["lhs_dilation"]} == {1}
         and given["batch_group_count"] == 1
         and images.dtype == kernel.dtype == step.output_avals[0].dtype
         and images.dtype in (jnp.float32, jnp.float64)
     )
     if not is_plain:
         return None
+    # A gradient has its kernel in another order, for which XLA takes ten times as long in loops.
+    is_ordered = numbers.rhs_spec == rhs
+    if not is_ordered:
+        kernel = lax.transpose(kernel, (*numbers.rhs_spec[2:], *numbers.rhs_spec[1::-1]))
+        given["dimension_numbers"] = numbers._replace(rhs_spec=rhs)
+    if {*given["lhs_dilation"]} != {1}:
+        return _dilated(given, images, kernel)
     groups = given["feature_group_count"]
     margins = [(0, 0, 0), *((*margin, 0) for margin in given["padding"]), (0, 0, 0)]
     if is_by_shifts(images, kernel, groups):
         padded = lax.optimization_barrier(lax.pad(images, jnp.zeros((), images.dtype), margins))
         strides, dilation = given["window_strides"], given["rhs_dilation"]
         result = depthwise(padded, kernel, strides, dilation)
-    elif _is_by_points(step, kernel, kernel_is_ready=kernel_is_ready, seldom=seldom):
+    elif _is_by_points(step, given, kernel, kernel_is_ready=kernel_is_ready, seldom=seldom):
         padded = lax.pad(images, jnp.zeros((), images.dtype), margins)
         result = group_by_group(padded, kernel, groups, functools.partial(_correlate, given))
     elif policy.parts_of_groups(groups, kernel.shape[-2]) > 1:
         result = group_by_group(images, kernel, groups, functools.partial(_convolve, given))
+    elif not is_ordered:
+        result = _convolve(given, images, kernel, groups)
     else:
         return None
     # The barrier keeps XLA from evaluating the outputs again for each of their uses.
@@ -71,8 +83,32 @@ def _convolve(given: Mapping[str, Any], images: Array, kernel: Array, groups: in
     )
 
 
-def _is_by_points(step: Step, kernel: Any, *, kernel_is_ready: bool, seldom: bool) -> bool:
-    given, (*taps, into, out) = step.params, kernel.shape
+def _dilated(given: Mapping[str, Any], images: Array, kernel: Array) -> list[Array] | None:
+    """Of images with zeros between their pixels."""
+    dilation, groups = given["lhs_dilation"], given["feature_group_count"]
+    once = {**given, "lhs_dilation": (1,) * len(dilation)}
+    if {*given["window_strides"], *given["rhs_dilation"]} != {1}:
+        return None
+    if is_by_shifts(images, kernel, groups):
+        pairs = zip(given["padding"], dilation, strict=True)
+        margins = [(0, 0, 0), *((*margin, step - 1) for margin, step in pairs), (0, 0, 0)]
+        padded = lax.optimization_barrier(lax.pad(images, jnp.zeros((), images.dtype), margins))
+        strides = given["window_strides"]
+        return [lax.optimization_barrier(depthwise(padded, kernel, strides, strides))]
+    if groups > 1 or not is_by_phases(kernel.shape[:-2], dilation):
+        return None
+
+    def convolve(images: Array, kernel: Array, padding: Sequence[tuple[int, int]]) -> Array:
+        return _convolve({**once, "padding": tuple(padding)}, images, kernel, 1)
+
+    found = convolve_by_phases(images, kernel, dilation, given["padding"], convolve)
+    return [lax.optimization_barrier(found)]
+
+
+def _is_by_points(
+    step: Step, given: Mapping[str, Any], kernel: Any, *, kernel_is_ready: bool, seldom: bool
+) -> bool:
+    *taps, into, out = kernel.shape
     if len(taps) != 2 or taps[0] != taps[1]:
         return False
     if {*given["window_strides"], *given["rhs_dilation"]} != {1}:
@@ -88,9 +124,27 @@ def _max_pool(step: Step, operands: Sequence[Any]) -> list[Array] | None:
     is_plain = {*given["base_dilation"]} == {1} and jnp.issubdtype(x.dtype, jnp.number)
     if not is_plain or not policy.pools_by_slices(given["window_dimensions"]):
         return None
-    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    margins = [(*margin, 0) for margin in given["padding"]]
-    padded = lax.pad(x, jnp.asarray(lowest, x.dtype), margins)
+    padded = _padded(x, given)
     window, strides = given["window_dimensions"], given["window_strides"]
     dilation = given["window_dilation"]
     return [pool_by_slices(padded, jnp.maximum, window, strides, dilation, barriers=True)]
+
+
+def _padded(x: Array, given: Mapping[str, Any]) -> Array:
+    """With the smallest number around it, which no maximum is."""
+    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
+    margins = [(*margin, 0) for margin in given["padding"]]
+    return lax.pad(x, jnp.asarray(lowest, x.dtype), margins)
+
+
+def _unpool(step: Step, operands: Sequence[Any]) -> list[Array] | None:
+    """The gradient of a maximum, which goes to the first pixel that is as large."""
+    (gradient, x), given = operands, step.params
+    window, strides = given["window_dimensions"], given["window_strides"]
+    is_plain = given["select_prim"].name == "ge" and jnp.issubdtype(x.dtype, jnp.floating)
+    if not is_plain or not policy.pools_by_slices(window):
+        return None
+    found = unpool_by_slices(gradient, _padded(x, given), window, strides)
+    low = [margin[0] for margin in given["padding"]]
+    high = [start + length for start, length in zip(low, x.shape, strict=True)]
+    return [lax.optimization_barrier(lax.slice(found, low, high))]

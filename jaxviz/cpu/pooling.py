@@ -1,8 +1,10 @@
 """Pooling by slices: each place of the window is a strided slice, and the slices fuse."""
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 
+import jax.numpy as jnp
 from jax import Array, lax
 
 
@@ -33,3 +35,33 @@ def pool_by_slices(
         if barriers and size > 1:
             x = lax.optimization_barrier(x)
     return x
+
+
+def unpool_by_slices(
+    gradient: Array, x: Array, window: Sequence[int], strides: Sequence[int]
+) -> Array:
+    """The gradient of a maximum over windows of x, without padding, by x.
+
+    It goes to the first place of each window that holds the maximum.
+
+    >>> unpool_by_slices(jnp.array([1.0, 2.0]), jnp.array([0.0, 5.0, 5.0, 1.0]), [3], [1]).tolist()
+    [0.0, 3.0, 0.0, 0.0]
+    """
+    most = pool_by_slices(x, lax.max, window, strides, [1] * x.ndim, barriers=True)
+    found = jnp.zeros_like(x)
+    taken = jnp.zeros(most.shape, bool)
+    counts = most.shape
+    for starts in itertools.product(*map(range, window)):
+        ends = [
+            start + (count - 1) * stride + 1
+            for start, count, stride in zip(starts, counts, strides, strict=True)
+        ]
+        is_first = (lax.slice(x, starts, ends, strides) == most) & ~taken
+        taken |= is_first
+        margins = [
+            (start, length - end, stride - 1)
+            for start, length, end, stride in zip(starts, x.shape, ends, strides, strict=True)
+        ]
+        kept = jnp.where(is_first, gradient, jnp.zeros((), gradient.dtype))
+        found += lax.pad(kept, jnp.zeros((), gradient.dtype), margins)
+    return found
