@@ -51,6 +51,18 @@ def finite(values: Any, name: str) -> Any:
     return values
 
 
+def image_fill(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """What replaces pixels, as an array: a number, one for each channel, or an image."""
+    expected = f"fill: expected a number, {shape[2:]} or {shape}"
+    try:
+        filling = jnp.asarray(fill, jax.dtypes.canonicalize_dtype(dtype))
+    except (TypeError, ValueError):
+        raise InputError(f"{expected}, got {fill!r}") from None
+    if filling.shape not in ((), shape[2:], shape):
+        raise InputError(f"{expected}, got shape {filling.shape}")
+    return finite(filling, "fill")
+
+
 def is_finite(value: Any) -> bool:
     """Whether a value is one finite number.
 

@@ -16,7 +16,7 @@ PACKAGE = Path(jaxviz.__file__).parent
 FLOORS = {
     "_typing": 0, "_checks": 1, "_prefetch": 1, "_safetensors": 1,
     "jaxpr": 2, "files": 2,
-    "cpu": 3, "_contract": 3, "_independence": 3,
+    "cpu": 3, "backward": 3, "_contract": 3, "_independence": 3,
     "pictures": 4, "devices": 4, "incremental": 4,
     "techniques": 5, "networks": 5,
     "sweep": 6, "porting": 6,

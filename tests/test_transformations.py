@@ -1,5 +1,6 @@
 """Every technique under `jit`, `shard_map` and on images sharded over a mesh: the same answer."""
 
+import functools
 import subprocess
 import sys
 
@@ -53,6 +54,16 @@ ALONE = {  # what treats each image alone, so that `shard_map` can share the ima
     "features": lambda x: jaxviz.features(apply, PARAMS, x, layer="pool"),
     "occlusion, incremental": occlusion("incremental"),
     "occlusion, full": occlusion("full"),
+}
+GRADIENTS = {
+    "gradient": jaxviz.gradient,
+    "integrated_gradients": functools.partial(jaxviz.integrated_gradients, fill=0.5, steps=3),
+    "guided_backpropagation": jaxviz.guided_backpropagation,
+    "grad_cam": functools.partial(jaxviz.grad_cam, layer="conv"),
+}
+ALONE |= {
+    name: lambda x, function=function: function(apply, PARAMS, x, score=jaxviz.logit(2))
+    for name, function in GRADIENTS.items()
 }
 TECHNIQUES = ALONE | {
     "top_patches": lambda x: jaxviz.top_patches(apply, PARAMS, [x], layers="conv", k=3),

@@ -51,6 +51,25 @@ class ReceptiveField(NamedTuple):
             high = [min(max(i, 0), n) for i, n in zip(high, self.image_size, strict=True)]
         return low[0], low[1], high[0], high[1]
 
+    def centers(self, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Where the centers of the units of a map (rows, cols) are, in pixels, by rows and columns.
+
+        Where every unit sees all of the image, the map lies on it in cells of one size.
+
+        >>> field = ReceptiveField((3, 3), (2, 2), (-1, -1), (8, 8))
+        >>> [axis.tolist() for axis in field.centers((2, 3))]
+        [[0.0, 2.0], [0.0, 2.0, 4.0]]
+        """
+        return self._centers(0, shape[0]), self._centers(1, shape[1])
+
+    def _centers(self, axis: int, number: int) -> np.ndarray:
+        if self.stride[axis] == 0:
+            return (np.arange(number) + 0.5) * self.image_size[axis] / number - 0.5
+        if self.units[axis]:
+            return (np.sum(self.units[axis], axis=1) - 1) / 2
+        first = self.offset[axis] + (self.size[axis] - 1) / 2
+        return np.asarray(np.arange(number) * self.stride[axis] + first)
+
     def _span(self, axis: int, i: int) -> tuple[int, int]:
         if self.units[axis]:
             if not 0 <= i < len(self.units[axis]):

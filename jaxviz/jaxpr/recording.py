@@ -26,6 +26,7 @@ _BODIES = {
     "custom_vjp_call": "call_jaxpr",
     "custom_vjp_call_jaxpr": "fun_jaxpr",
 }
+_CUSTOM = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
 class Recording(NamedTuple):
@@ -41,8 +42,15 @@ class Recording(NamedTuple):
     has_effects: bool
 
 
-def record(fun: Callable[..., Any], *arguments: Any) -> Recording:
+def record(
+    fun: Callable[..., Any],
+    *arguments: Any,
+    keep: Callable[[core.ClosedJaxpr], bool] = lambda body: False,
+) -> Recording:
     """The tape of `fun`, a pure function of arrays (or of their shapes and types).
+
+    keep: of which functions with custom derivatives, by their bodies, the call stays one step, so
+    that it keeps these.
 
     >>> import jax.numpy as jnp
     >>> tape = record(lambda x: jax.nn.relu(x) + 1, jnp.ones(3)).tape
@@ -51,7 +59,7 @@ def record(fun: Callable[..., Any], *arguments: Any) -> Recording:
     """
     closed: Any
     closed, result = jax.make_jaxpr(fun, return_shape=True)(*arguments)
-    recorder = _Recorder()
+    recorder = _Recorder(keep)
     slots = [recorder.new_slot(variable.aval) for variable in closed.jaxpr.invars]
     outputs = recorder.inline(closed.jaxpr, recorder.new_constants(closed), slots)
     live = {slot for slot in outputs if not isinstance(slot, Constant)}
@@ -67,7 +75,8 @@ def record(fun: Callable[..., Any], *arguments: Any) -> Recording:
 
 
 class _Recorder:
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[core.ClosedJaxpr], bool]) -> None:
+        self.keep = keep
         self.avals: list[Aval] = []
         self.steps: list[Step] = []
         self.constants: dict[int, Any] = {}
@@ -102,6 +111,8 @@ class _Recorder:
             operands = tuple(slot_of(atom) for atom in equation.invars)
             within = (*calls, equation)
             body = equation.params.get(_BODIES.get(equation.primitive.name, ""))
+            if equation.primitive.name in _CUSTOM and body is not None and self.keep(body):
+                body = None
             results: Sequence[Slot]
             if equation.primitive.name == "split":
                 body = _slices(**equation.params, operand=equation.invars[0].aval)

@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from .. import devices
-from .._checks import InputError, choice, count, finite, image_batch, image_type, pair
+from .._checks import InputError, choice, count, finite, image_batch, image_fill, image_type, pair
 from .._checks import image_shape as checked_shape
 from .._contract import score_shape, scores_of
 from .._independence import independent
@@ -111,7 +111,7 @@ def occlusion_map(
         count(chunk_size, "chunk_size")
     shape = images.shape[1:]
     window, rows, cols = _places(shape, window, stride)
-    filling = _filling(fill, shape, images.dtype)
+    filling = image_fill(fill, shape, images.dtype)
     every = getattr(score, "for_every_image", None)
     if every is not None:
         score = every(images.shape[0])
@@ -210,17 +210,6 @@ def _places(
         raise InputError(f"stride: {stride} is larger than the window {window}; pixels are missed")
     rows, cols = (window_starts(shape[i], window[i], stride[i]) for i in (0, 1))
     return window, rows, cols
-
-
-def _filling(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    expected = f"fill: expected a number, {shape[2:]} or {shape}"
-    try:
-        filling = jnp.asarray(fill, jax.dtypes.canonicalize_dtype(dtype))
-    except (TypeError, ValueError):
-        raise InputError(f"{expected}, got {fill!r}") from None
-    if filling.shape not in ((), shape[2:], shape):
-        raise InputError(f"{expected}, got shape {filling.shape}")
-    return finite(filling, "fill")
 
 
 def _full(
