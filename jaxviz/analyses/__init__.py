@@ -5,6 +5,9 @@
 
 from .activations import ActivationAnalysis as ActivationAnalysis
 from .activations import activations as activations
+from .attribution import METHODS as METHODS
+from .attribution import AttributionAnalysis as AttributionAnalysis
+from .attribution import attribution as attribution
 from .base import Analysis as Analysis
 from .base import Picture as Picture
 from .base import provenance as provenance

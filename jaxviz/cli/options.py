@@ -8,6 +8,18 @@ import typer
 USUAL, CLASSIFIER = "alexnet", "efficientnet_lite0"  # the networks of commands that are told none
 
 PictureFile = Annotated[Path, typer.Argument(help="A photograph.", show_default=False)]
+PictureFiles = Annotated[
+    list[Path], typer.Argument(help="A photograph, or several.", show_default=False)
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help="What to explain: a class by index or name (`281`, `tabby`), or LAYER:CHANNEL "
+        "(`conv5:124`), a feature map.",
+        show_default="the most probable class",
+    ),
+]
 PictureSetFolder = Annotated[
     Path,
     typer.Argument(

@@ -16,7 +16,9 @@ from .options import (
     NetworkName,
     Output,
     PictureFile,
+    PictureFiles,
     SaveArrays,
+    Target,
     Weights,
 )
 from .output import write_analyses
@@ -81,20 +83,10 @@ def size(text: str) -> tuple[int, int]:
 
 
 def occlude(
-    pictures: Annotated[
-        list[Path], typer.Argument(help="A photograph, or several.", show_default=False)
-    ],
+    pictures: PictureFiles,
     network: ClassifierName = None,
     weights: Weights = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            help="What to explain: a class by index or name (`281`, `tabby`), or LAYER:CHANNEL "
-            "(`conv5:124`), a feature map.",
-            show_default="the most probable class",
-        ),
-    ] = None,
+    target: Target = None,
     window: Annotated[
         Any, typer.Option("--window", parser=size, metavar=_SIZE, help="Size of what is hidden.")
     ] = "32",

@@ -9,6 +9,7 @@ what is strong or hurts, purple its opposite (`PuOr`), which color-blind readers
 scales are symmetric about zero.
 """
 
+from .attributions import attributions as attributions
 from .collections import pages_of as pages_of
 from .dispatch import figure_of as figure_of
 from .grids import Row as Row

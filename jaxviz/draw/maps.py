@@ -21,13 +21,12 @@ Extent = tuple[float, float, float, float]
 def map_extent(field: Any, shape: tuple[int, ...]) -> Extent:
     """Where a map lies on its image: each unit's cell is centered on its receptive field."""
     spans = []
-    for axis in (0, 1):
-        if field.stride[axis] == 0:  # every unit sees all of the picture: shares of the same size
-            spans.append((-0.5, field.image_size[axis] - 0.5))
-            continue
-        center = field.offset[axis] + (field.size[axis] - 1) / 2
-        start = center - field.stride[axis] / 2
-        spans.append((start, start + field.stride[axis] * shape[axis]))
+    for centers, stride, length in zip(
+        field.centers(shape), field.stride, field.image_size, strict=True
+    ):
+        # Units that see all of the picture have shares of the same size.
+        half = (stride * len(centers) if stride else length) / 2
+        spans.append((centers.mean() - half, centers.mean() + half))
     (top, bottom), (left, right) = spans
     return left, right, bottom, top
 
@@ -72,7 +71,7 @@ def overlays(
         if one is None:
             show(axes, pixels, caption)
             continue
-        show(axes, _gray(pixels), caption)
+        show(axes, faint_gray(pixels), caption)
         values = np.asarray(one, np.float64)
         axes.imshow(
             values, cmap=SEQUENTIAL, norm=norm, extent=extent, interpolation="nearest",
@@ -84,7 +83,7 @@ def overlays(
     return figure
 
 
-def _gray(pixels: Any) -> Any:
+def faint_gray(pixels: Any) -> Any:
     """A picture as faint gray, for something colored to lie on."""
     luminance = np.asarray(pixels, np.float64) @ (0.299, 0.587, 0.114) / 255
     return 0.15 + 0.7 * luminance
@@ -153,7 +152,7 @@ def heatmap_rows(
         show(picture, _hidden(one), caption)
         _outline(picture, one.window)
         show(alone, values, "what hiding did", cmap=SIGNED, norm=norm, vmin=None, vmax=None)
-        show(both, _gray(one.pixels), "on the picture")
+        show(both, faint_gray(one.pixels), "on the picture")
         faint = np.full(values.shape, 0.65)  # a plain number counts twice in a PDF or SVG
         both.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
         # The square root keeps what mattered less than a single peak from looking black.
