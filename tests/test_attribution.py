@@ -92,10 +92,17 @@ def test_a_method_that_a_network_has_not_is_left_out_or_refused(own):
     assert "at least one" in refusal(analyses.attribution, network, [])
 
 
+def test_the_help_names_every_method(command):
+    shown = command("attribute", "--help")[1]
+    assert all(name in shown for name in analyses.METHODS)
+
+
 def test_colors_are_red_green_and_blue_whatever_the_network_reads():
     def apply(params, images):
         return {
-            "sum": jax.nn.relu(images * jnp.array([1.0, 0, 0]) + 1).sum(axis=(1, 2, 3))[:, None]
+            "sum": jax.nn.relu(images * jnp.array([1.0, 0, 0])[None, None, None] + 1).sum(
+                axis=(1, 2, 3)
+            )[:, None]
         }
 
     network = jaxviz.Network(

@@ -183,7 +183,7 @@ def test_derivatives_of_ones_own_are_kept():
 
 def test_closed_relus_are_opened_only_where_an_image_gets_no_gradient():
     def function(x):
-        return (jax.nn.relu(x) * jnp.array([1.0, -1.0])).sum()
+        return (jax.nn.relu(x) * jnp.array([[1.0, -1.0]])).sum()
 
     images = jnp.array([[-1.0, -1.0], [-1.0, 1.0]])
     assert jax.grad(function)(images).tolist() == [[0, 0], [0, -1]]

@@ -152,7 +152,8 @@ def attribution(
     Args:
         network: what `jaxviz.load` returns.
         pictures: paths, PIL images, uint8 arrays, or `Picture`s.
-        methods: names from `METHODS`; by default all that the network has.
+        methods: names from `METHODS`; by default all that the network has. Occlusion's window is a
+            seventh of the image, its stride a quarter of that.
         targets: a class by index or name, or "LAYER:CHANNEL", a feature map; by default each
             picture's most probable class.
         score: of a class: "logit", "log-probability" or "probability".

@@ -1,5 +1,4 @@
 """Gradients that JAX has no transformation for: by other rules at ReLUs, and at a layer inside."""
 
 from .inner import inner_vjp as inner_vjp
-from .rules import RULES as RULES
 from .rules import with_rule as with_rule

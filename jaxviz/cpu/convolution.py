@@ -69,7 +69,7 @@ def depthwise(
         shifted = lax.slice(
             images, (0, *starts, 0), (images.shape[0], *limits, out), (1, *strides, 1)
         )
-        product = shifted * kernel[(*tap, 0)]
+        product = shifted * kernel[(*tap, 0)].reshape((1,) * len(taps) + (1, out))
         total = product if total is None else total + product
     return total
 

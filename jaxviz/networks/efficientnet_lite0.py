@@ -54,7 +54,8 @@ class NormalizedConv(nnx.Module):
             feature_group_count=self.groups,
         )  # fmt: skip
         factor = self.scale[...] * lax.rsqrt(self.variance[...] + _EPSILON)
-        return x * factor + (self.bias[...] - self.mean[...] * factor)
+        shift = self.bias[...] - self.mean[...] * factor
+        return x * factor[None, None, None] + shift[None, None, None]
 
 
 class InvertedResidual(nnx.Module):

@@ -90,7 +90,7 @@ def smooth_gradient(
             """Noise of each place in the batch and each sample, whatever is done together."""
             keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, place), numbers)
             random = jax.vmap(lambda one: jax.random.normal(one, image.shape, image.dtype))(keys)
-            return image + noise * (image.max() - image.min()) * random
+            return image[None] + noise * (image.max() - image.min()) * random
 
         values, variance = _averaged(asked, params, images, own, vary, weights, chunk_size)
         return asked.scores(params, images), values, variance
@@ -135,16 +135,17 @@ def integrated_gradients(
     """
     asked, params, images = problem(apply, params, images, score)
     points, weights = np.polynomial.legendre.leggauss(count(steps, "steps"))
-    filling = image_fill(fill, images.shape[1:], images.dtype)
+    shape = images.shape[1:]
+    filling = jnp.broadcast_to(image_fill(fill, shape, images.dtype), shape)[None]
 
     def of_all(params: Params, images: Any, own: Any, filling: Any, points: Any) -> tuple[Any, ...]:
         def vary(image: Any, place: Any, numbers: Any) -> Any:
-            return filling + points[numbers][:, None, None, None] * (image - filling)
+            return filling + points[numbers][:, None, None, None] * (image[None] - filling)
 
         mean, _ = _averaged(
             asked, params, images, own, vary, (weights / 2).astype(np.float32), chunk_size
         )
-        start = asked.scores(params, jnp.broadcast_to(filling, images[:1].shape))
+        start = asked.scores(params, filling)
         values = mean * (images - filling)[..., None]
         return (
             asked.scores(params, images),
@@ -196,7 +197,7 @@ def _averaged(
             share = share[:, None, None, None, None].astype(found.dtype)
             added = share.sum()
             own_mean = (share * found).sum(axis=0) / added
-            own_spread = (share * (found - own_mean) ** 2).sum(axis=0)
+            own_spread = (share * (found - own_mean[None]) ** 2).sum(axis=0)
             both = total + added
             gap = own_mean - mean
             state = (
