@@ -136,6 +136,14 @@ def image_type(params: Any) -> Any:
     return jnp.result_type(*floats) if floats else jnp.dtype(jnp.float32)
 
 
+def is_key(leaf: Any) -> bool:
+    """Whether an array is a key for random numbers, of the new kind or of the old."""
+    dtype = getattr(leaf, "dtype", None)
+    if dtype == np.uint32:
+        return leaf.shape[-1:] == (2,)
+    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+
+
 def what_was_raised(error: BaseException) -> str:
     """What another's code raised, in one line.
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import InputError, image_type
+from ._checks import InputError, image_type, is_key
 from ._typing import Apply, Params
 from .jaxpr.axes import follow
 from .jaxpr.axis import image_axes
@@ -53,19 +53,12 @@ def independent(
     random = next((step for step in tape.steps if step.name in _RANDOM), None)
     doubtful = followed.unknown or random
     leaves = jax.tree.leaves(params)
-    is_asked = any(map(_is_key, leaves))  # who brings a key wants what is random
+    is_asked = any(map(is_key, leaves))  # who brings a key wants what is random
     is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
     if doubtful and not is_asked and not is_traced:
         _compare(apply, params, images, doubtful)
     with contextlib.suppress(KeyError, TypeError):
         _known[apply].add(key)
-
-
-def _is_key(leaf: Any) -> bool:
-    dtype = getattr(leaf, "dtype", None)
-    if dtype == np.uint32:
-        return leaf.shape[-1:] == (2,)
-    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _shape_and_type(leaf: Any) -> Any:

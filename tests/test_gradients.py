@@ -220,6 +220,26 @@ def test_layers_that_grad_cam_cannot_take_are_one_line():
     assert "unknown" in refused("nothing")
 
 
+def test_mistakes_are_one_line():
+    def looped(params, images):
+        _, found = jax.lax.while_loop(
+            lambda c: c[0] < 2, lambda c: (c[0] + 1, c[1] * 2), (0, images)
+        )
+        return {"scores": found.sum(axis=(1, 2))}
+
+    options = {"score": all_scores}
+    assert "Reverse-mode" in refusal(jaxviz.gradient, looped, None, IMAGES, **options)
+    run = pooled, KERNEL, IMAGES
+    assert "chunk_size" in refusal(jaxviz.gradient, *run, **options, chunk_size=0)
+    assert "jax.random.key(0), got 0" in refusal(jaxviz.smooth_gradient, *run, **options, key=0)
+    for option in ({"noise": -1}, {"noise": np.nan}, {"num_samples": 0}, {"chunk_size": 0}):
+        (name,) = option
+        assert name in refusal(jaxviz.smooth_gradient, *run, **options, key=KEY, **option)
+    for option in ({"fill": [1, 2]}, {"fill": np.nan}, {"steps": 0, "fill": 0}):
+        name = next(iter(option))
+        assert name in refusal(jaxviz.integrated_gradients, *run, **options, **option)
+
+
 @given(st.integers(1, 9), st.integers(1, 30))
 @settings(max_examples=20)
 def test_a_map_lies_where_its_units_look(units, length):

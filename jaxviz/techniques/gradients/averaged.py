@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ..._checks import InputError, count, image_fill, is_finite
+from ..._checks import InputError, count, image_fill, is_finite, is_key
 from ..._typing import Apply, Images, Params, Score
-from ...cpu.compilation import evaluate
-from .pulling import CHUNK, Problem, indices, magnitude, problem, pulled
+from .pulling import Problem, chunk_of, differentiated, indices, magnitude, problem, pulled
 
 
 class SmoothGradient(NamedTuple):
@@ -82,6 +81,8 @@ def smooth_gradient(
     """
     if not is_finite(noise) or noise < 0:
         raise InputError(f"noise: expected a share of the image's range of values, got {noise!r}")
+    if not is_key(key):
+        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
     asked, params, images = problem(apply, params, images, score)
     weights = np.full(count(num_samples, "num_samples"), 1 / num_samples, np.float32)
 
@@ -95,7 +96,7 @@ def smooth_gradient(
         values, variance = _averaged(asked, params, images, own, vary, weights, chunk_size)
         return asked.scores(params, images), values, variance
 
-    scores, values, variance = evaluate(
+    scores, values, variance = differentiated(
         of_all, params, images, indices(asked, len(images)), key, jnp.asarray(noise, images.dtype)
     )
     values, variance = asked.shaped(values), asked.shaped(variance)
@@ -154,7 +155,7 @@ def integrated_gradients(
         )
 
     way = jnp.asarray((points + 1) / 2, images.dtype)
-    scores, starts, values = evaluate(
+    scores, starts, values = differentiated(
         of_all, params, images, indices(asked, len(images)), filling, way
     )
     baseline, start, values = asked.asked(scores), asked.asked(starts), asked.shaped(values)
@@ -180,7 +181,7 @@ def _averaged(
     vary: (image, its place in the batch, numbers of variants) -> the variants. Of the variants of
     one image so many at a time are evaluated, and joined as in Chan et al. 1983.
     """
-    size = min(count(chunk_size or CHUNK, "chunk_size"), len(weights))
+    size = chunk_of(chunk_size, len(weights))
     chunks = -(-len(weights) // size)
     numbers = np.arange(chunks * size, dtype=np.int32).reshape(chunks, size)
     shares = np.pad(weights, (0, numbers.size - len(weights))).reshape(chunks, size)

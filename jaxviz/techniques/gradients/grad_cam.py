@@ -13,10 +13,9 @@ from ..._checks import InputError
 from ..._contract import outputs_of, selected
 from ..._typing import Apply, Images, Params, Score
 from ...backward import inner_vjp
-from ...cpu.compilation import evaluate
 from ...incremental import ReceptiveField, receptive_field
 from .plain import Attribution, guided_backpropagation
-from .pulling import by_chunks, for_each_number, indices, magnitude, problem
+from .pulling import by_chunks, differentiated, for_each_number, indices, magnitude, problem
 
 
 class GradCam(NamedTuple):
@@ -90,7 +89,7 @@ def grad_cam(
 
         return by_chunks(of_chunk, (images, own), chunk_size)
 
-    scores, weights, values = evaluate(of_all, params, images, indices(asked, len(images)))
+    scores, weights, values = differentiated(of_all, params, images, indices(asked, len(images)))
     field = receptive_field(apply, params, images.shape[1:], layer=layer)
     heatmap = asked.shaped(_placed(values, field))
     return GradCam(asked.shaped(values), heatmap, asked.shaped(weights), asked.asked(scores))

@@ -8,8 +8,7 @@ Simonyan et al. 2014, "Deep inside convolutional networks", section 3; Zeiler & 
 from typing import Any, NamedTuple
 
 from ..._typing import Apply, Images, Params, Score
-from ...cpu.compilation import evaluate
-from .pulling import by_chunks, indices, magnitude, problem, pulled
+from .pulling import by_chunks, differentiated, indices, magnitude, problem, pulled
 
 
 class Attribution(NamedTuple):
@@ -145,6 +144,6 @@ def _by_rule(
 
         return by_chunks(of_chunk, (images, own), chunk_size)
 
-    scores, values = evaluate(of_all, params, images, indices(asked, len(images)))
+    scores, values = differentiated(of_all, params, images, indices(asked, len(images)))
     values = asked.shaped(values)
     return Attribution(values, magnitude(values), asked.asked(scores))

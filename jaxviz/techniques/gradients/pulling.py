@@ -14,6 +14,7 @@ from ..._contract import outputs_of, score_shape, scores_of
 from ..._independence import independent
 from ..._typing import Apply, Outputs, Params, Score
 from ...backward import with_rule
+from ...cpu.compilation import evaluate
 
 CHUNK = 16  # images, or variants of one, at a time
 
@@ -75,10 +76,25 @@ def problem(apply: Apply, params: Params, images: Any, score: Score) -> tuple[Pr
     return Problem(apply, score, () if every is not None else shape, numbers, own), params, images
 
 
+def chunk_of(chunk_size: int | None, length: int) -> int:
+    """How many of so many are evaluated at a time."""
+    return min(CHUNK if chunk_size is None else count(chunk_size, "chunk_size"), length)
+
+
+def differentiated(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function that takes gradients gives; refuse if JAX cannot take them."""
+    try:
+        return evaluate(function, *arguments)
+    except ValueError as error:
+        if "Reverse-mode differentiation" not in str(error):
+            raise
+        raise InputError(f"score: has no gradient that JAX can take: {error}") from error
+
+
 def by_chunks(of_chunk: Callable[..., Any], arrays: tuple[Any, ...], chunk_size: int | None) -> Any:
     """`of_chunk(*arrays)` in chunks along the first axis; the last is filled with repetitions."""
     length = len(arrays[0])
-    size = min(count(chunk_size or CHUNK, "chunk_size"), length)
+    size = chunk_of(chunk_size, length)
     chunks = -(-length // size)
     order = np.arange(chunks * size).reshape(chunks, size) % length
     if chunks == 1:
