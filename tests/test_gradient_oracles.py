@@ -84,6 +84,7 @@ def test_gradient_times_input(both):
 def test_integrated_gradients(both):
     """In double precision, as round-off changes which of two equal pixels a pool passes on."""
     (network, score, images), (module, number, pixels, layers) = both
+    images, pixels = images[:1], pixels[:1]
     with jax.enable_x64(True):
         params, images = jax.tree.map(
             lambda x: jnp.asarray(x, jnp.float64), (network.params, images)
