@@ -90,10 +90,12 @@ def layer_names(layers: Any) -> tuple[str, ...]:
 
 def scores_of(score: Score, apply: Apply, params: Params, images: Any) -> Any:
     """The scores of images, as floating-point numbers: a truth counts as 1, a falsehood as 0."""
-    return _numbers(score(outputs_of(apply, params, images)))
+    return scores_from(score, outputs_of(apply, params, images))
 
 
-def _numbers(value: Any) -> Any:
+def scores_from(score: Score, outputs: Outputs) -> Any:
+    """The same, of outputs that are there."""
+    value = score(outputs)
     if hasattr(value, "dtype") and not jnp.issubdtype(value.dtype, jnp.inexact):
         value = value.astype(jnp.float32)
     return value
@@ -127,7 +129,7 @@ def _shape_of(
     def scored(params: Params, images: Any) -> Any:
         outputs = outputs_of(apply, params, images)
         try:
-            return _numbers(score(outputs))
+            return scores_from(score, outputs)
         except KeyError as error:
             asked = error.args[0] if error.args else None
             if not isinstance(asked, str) or asked in outputs:

@@ -18,7 +18,7 @@ from ..techniques.gradients.plain import (
     guided_backpropagation,
 )
 from ..techniques.occlusion import occlusion_map
-from .base import Picture, kind, normalized, number, read_pictures, shown
+from .base import Picture, kind, normalized, number, picture_fields, read_pictures
 from .occlusion import fill_value, usual_fill
 from .targets import find_target
 
@@ -176,10 +176,15 @@ def attribution(
     read = read_pictures(network, pictures)
     if not read:
         raise InputError("pictures: expected at least one, got none")
+    fields = picture_fields(network, read)
     asked = [find_target(network, targets, one.pixels, score=score) for one in read]
     deep = network.spec.deep_layers
     layer = layer or (deep[-1] if deep else None)
     fill = fill or usual_fill(network)
+    images = [normalized(network, one.pixels[None]) for one in read]
+    options = [
+        _Options(layer, fill_value(fill, network, one.pixels), jax.random.key(seed)) for one in read
+    ]
     heatmaps: dict[str, list[np.ndarray]] = {}
     colors: dict[str, list[np.ndarray]] = {}
     left_out, baseline, errors = [], [], []
@@ -187,12 +192,9 @@ def attribution(
     for name in track(list(methods or METHODS)):
         found = []
         try:
-            for one, target in zip(read, asked, strict=True):
-                images = normalized(network, one.pixels[None])
-                filling = fill_value(fill, network, one.pixels)
-                options = _Options(layer, filling, jax.random.key(seed))
-                run = network.apply, network.params, images
-                found.append(_METHODS[name].explain(*run, score=target.score, options=options))
+            for image, target, option in zip(images, asked, options, strict=True):
+                run = network.apply, network.params, image
+                found.append(_METHODS[name].explain(*run, score=target.score, options=option))
         except InputError as error:
             if methods:
                 raise
@@ -211,10 +213,7 @@ def attribution(
         raise InputError(f"method: {left_out[0][1]}")
     return AttributionAnalysis(
         network=network.spec.title,
-        pictures=tuple(one.name for one in read),
-        paths=tuple(one.path for one in read),
-        sha256=tuple(one.sha256 for one in read),
-        pixels=shown(network, np.stack([one.pixels for one in read])),
+        **fields,
         targets=tuple(one.name for one in asked),
         baseline=np.array(baseline, np.float32),
         score="sum of its map" if asked[0].class_index is None else score,

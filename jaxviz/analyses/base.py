@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from .. import __version__
+from .._checks import InputError
 from .._typing import Fitted
 from ..pictures.decoding import Source, decode
 
@@ -82,6 +83,19 @@ def read_pictures(network: "Network", sources: Iterable[Source | Picture]) -> li
         digest = hashlib.sha256(Path(path).read_bytes() if path else pixels.tobytes())
         found.append(Picture(name or f"picture {number}", pixels, path, digest.hexdigest()))
     return found
+
+
+def picture_fields(network: "Network", read: Sequence[Picture]) -> dict[str, Any]:
+    """What an analysis keeps of its pictures, by the fields; refuse pictures of several sizes."""
+    if len({one.pixels.shape for one in read}) > 1:
+        shapes = ", ".join(" x ".join(map(str, one.pixels.shape)) for one in read)
+        raise InputError(f"pictures: expected all of one size, got {shapes}")
+    return {
+        "pictures": tuple(one.name for one in read),
+        "paths": tuple(one.path for one in read),
+        "sha256": tuple(one.sha256 for one in read),
+        "pixels": shown(network, np.stack([one.pixels for one in read])),
+    }
 
 
 def normalized(network: "Network", pixels: np.ndarray) -> Any:

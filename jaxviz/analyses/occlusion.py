@@ -11,7 +11,7 @@ from .._checks import InputError, finite, pair
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import by_images
 from ..techniques.occlusion import occlusion_map, window_starts
-from .base import Picture, kind, normalized, number, read_pictures, shown
+from .base import Picture, kind, normalized, number, picture_fields, read_pictures
 from .targets import find_target
 
 if TYPE_CHECKING:
@@ -128,13 +128,11 @@ def occlusion(
     (('tabby',), (1, 3, 3))
     """
     read = read_pictures(network, pictures)
-    if len({one.pixels.shape for one in read}) > 1:
-        shapes = ", ".join(" x ".join(map(str, one.pixels.shape)) for one in read)
-        raise InputError(f"pictures: expected all of one size, got {shapes}")
     if targets is None or isinstance(targets, str | int):
         targets = [targets] * len(read)
     if not read or len(targets) != len(read):
         raise InputError(f"targets: expected one for each of {len(read)} pictures, at least one")
+    fields = picture_fields(network, read)
     found = [
         find_target(network, name, one.pixels, score=score)
         for one, name in zip(read, targets, strict=True)
@@ -163,10 +161,7 @@ def occlusion(
 
     return OcclusionAnalysis(
         network=network.spec.title,
-        pictures=tuple(one.name for one in read),
-        paths=tuple(one.path for one in read),
-        sha256=tuple(one.sha256 for one in read),
-        pixels=shown(network, np.stack([one.pixels for one in read])),
+        **fields,
         targets=tuple(one.name for one in found),
         class_indices=tuple(one.class_index for one in found),
         probabilities=tuple(one.probability for one in found),

@@ -47,19 +47,20 @@ def _convolution(
     )
     if not is_plain:
         return None
-    # A gradient has its kernel in another order, for which XLA takes ten times as long in loops.
+    # A gradient has its kernel in another order, for which XLA takes eight times as long in loops.
     is_ordered = numbers.rhs_spec == rhs
     if not is_ordered:
         kernel = lax.transpose(kernel, (*numbers.rhs_spec[2:], *numbers.rhs_spec[1::-1]))
         given["dimension_numbers"] = numbers._replace(rhs_spec=rhs)
-    if {*given["lhs_dilation"]} != {1}:
-        return _dilated(given, images, kernel)
-    groups = given["feature_group_count"]
-    margins = [(0, 0, 0), *((*margin, 0) for margin in given["padding"]), (0, 0, 0)]
+    groups, between = given["feature_group_count"], given["lhs_dilation"]
+    gaps = zip(given["padding"], between, strict=True)
+    margins = [(0, 0, 0), *((*margin, gap - 1) for margin, gap in gaps), (0, 0, 0)]
     if is_by_shifts(images, kernel, groups):
         padded = lax.optimization_barrier(lax.pad(images, jnp.zeros((), images.dtype), margins))
         strides, dilation = given["window_strides"], given["rhs_dilation"]
         result = depthwise(padded, kernel, strides, dilation)
+    elif {*between} != {1}:
+        return _dilated(given, images, kernel)
     elif _is_by_points(step, given, kernel, kernel_is_ready=kernel_is_ready, seldom=seldom):
         padded = lax.pad(images, jnp.zeros((), images.dtype), margins)
         result = group_by_group(padded, kernel, groups, functools.partial(_correlate, given))
@@ -89,12 +90,6 @@ def _dilated(given: Mapping[str, Any], images: Array, kernel: Array) -> list[Arr
     once = {**given, "lhs_dilation": (1,) * len(dilation)}
     if {*given["window_strides"], *given["rhs_dilation"]} != {1}:
         return None
-    if is_by_shifts(images, kernel, groups):
-        pairs = zip(given["padding"], dilation, strict=True)
-        margins = [(0, 0, 0), *((*margin, step - 1) for margin, step in pairs), (0, 0, 0)]
-        padded = lax.optimization_barrier(lax.pad(images, jnp.zeros((), images.dtype), margins))
-        strides = given["window_strides"]
-        return [lax.optimization_barrier(depthwise(padded, kernel, strides, strides))]
     if groups > 1 or not is_by_phases(kernel.shape[:-2], dilation):
         return None
 

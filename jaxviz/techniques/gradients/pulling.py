@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import devices
 from ..._checks import InputError, count, finite, image_batch
-from ..._contract import outputs_of, score_shape, scores_of
+from ..._contract import outputs_of, score_shape, scores_from
 from ..._independence import independent
 from ..._typing import Apply, Outputs, Params, Score
 from ...backward import with_rule
@@ -33,7 +33,7 @@ class Problem(NamedTuple):
 
     def score_of(self, outputs: Outputs) -> Any:
         """(batch, numbers), of outputs that are there."""
-        scores = scores_of(self.score, lambda params, images: outputs, None, None)
+        scores = scores_from(self.score, outputs)
         return scores.reshape(len(scores), -1)
 
     def scored(self, params: Params, images: Any) -> Any:
