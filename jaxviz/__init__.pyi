@@ -24,6 +24,10 @@ from .techniques.activations import strongest_channels as strongest_channels
 from .techniques.embedding import Projection as Projection
 from .techniques.embedding import principal_components as principal_components
 from .techniques.embedding import t_sne as t_sne
+from .techniques.feature_images.making import FeatureImages as FeatureImages
+from .techniques.feature_images.making import feature_images as feature_images
+from .techniques.feature_images.parametrizations import Parametrization as Parametrization
+from .techniques.feature_images.transformations import Transformations as Transformations
 from .techniques.filters import filter_slices as filter_slices
 from .techniques.filters import filter_tiles as filter_tiles
 from .techniques.gradients.averaged import IntegratedGradients as IntegratedGradients
@@ -45,10 +49,12 @@ from .techniques.occlusion import OcclusionMap as OcclusionMap
 from .techniques.occlusion import explain_occlusion as explain_occlusion
 from .techniques.occlusion import occlusion_map as occlusion_map
 from .techniques.patches import TopPatches as TopPatches
-from .techniques.scores import feature_map as feature_map
-from .techniques.scores import log_probability as log_probability
-from .techniques.scores import logit as logit
-from .techniques.scores import probability as probability
-from .techniques.scores import unit as unit
+from .techniques.scores.classes import log_probability as log_probability
+from .techniques.scores.classes import logit as logit
+from .techniques.scores.classes import probability as probability
+from .techniques.scores.layers import channel_mean as channel_mean
+from .techniques.scores.layers import direction as direction
+from .techniques.scores.layers import feature_map as feature_map
+from .techniques.scores.layers import unit as unit
 
 __version__: str

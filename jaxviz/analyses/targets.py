@@ -9,7 +9,8 @@ import numpy as np
 from .._checks import InputError, choice
 from .._typing import Score
 from ..techniques.activations import activation_maps
-from ..techniques.scores import feature_map, log_probability, logit, probability
+from ..techniques.scores.classes import log_probability, logit, probability
+from ..techniques.scores.layers import feature_map
 from .base import normalized
 
 if TYPE_CHECKING:

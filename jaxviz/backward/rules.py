@@ -45,12 +45,14 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 
-def with_rule(function: Callable[..., Any], rule: str) -> Callable[..., Any]:
+def with_rule(
+    function: Callable[..., Any], rule: str, *, required: bool = True
+) -> Callable[..., Any]:
     """The same function, whose gradient goes through its ReLUs by another rule.
 
     It is a function of arrays in any JAX code. ReLUs are found in its jaxpr, those inside of loops
     and branches too; other functions with derivatives of their own keep these. Called, it raises
-    `InputError` if there is none.
+    `InputError` if there is none, unless none is `required`.
 
     >>> function = lambda x: (jax.nn.relu(x) * jnp.array([1.0, -1.0, 1.0])).sum()
     >>> x = jnp.array([1.0, 1.0, -1.0])
@@ -63,7 +65,7 @@ def with_rule(function: Callable[..., Any], rule: str) -> Callable[..., Any]:
 
     def rewired(*arguments: Any) -> Any:
         recording = record(function, *arguments, keep=lambda body: not _has_relus(_recorded(body)))
-        if not _has_relus(recording):
+        if required and not _has_relus(recording):
             raise InputError(
                 "score: what it depends on has no ReLU, without which this is the gradient"
             )

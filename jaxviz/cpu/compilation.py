@@ -74,13 +74,29 @@ def evaluate(function: Callable[..., Any], *arguments: Any) -> Any:
     >>> float(evaluate(lambda x: x + 1, 2.0))
     3.0
     """
+    return program(function, *arguments)(*arguments)
+
+
+def program(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
+    """The function for arguments like the examples, recorded once, to be called again and again.
+
+    It is compiled once for each structure, as by `evaluate`. In a trace it stays as it is.
+
+    >>> add = program(lambda x: x + 1, 2.0)
+    >>> float(add(2.0)), float(add(3.0))
+    (3.0, 4.0)
+    """
     if inside_a_trace():
-        return function(*jax.tree.map(jnp.asarray, arguments))
-    recording = record(function, *arguments)
+        return lambda *arguments: function(*jax.tree.map(jnp.asarray, arguments))
+    recording = record(function, *examples)
     if recording.has_effects:
-        return compiled(function, seldom=True)(*arguments)
-    leaves = [*recording.constants, *jax.tree.leaves(arguments)]
-    return jax.tree.unflatten(recording.tree, _outputs(leaves, tape=recording.tape))
+        return compiled(function, seldom=True)
+
+    def call(*arguments: Any) -> Any:
+        leaves = [*recording.constants, *jax.tree.leaves(arguments)]
+        return jax.tree.unflatten(recording.tree, _outputs(leaves, tape=recording.tape))
+
+    return call
 
 
 def _run_tape(leaves: Sequence[Any], *, tape: Tape) -> list[Any]:

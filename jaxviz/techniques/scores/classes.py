@@ -1,8 +1,4 @@
-"""Scores: functions of the outputs dict that return one number for each image, or many.
-
-Two scores with the same arguments are equal, so compiled code is reused. Any function
-`outputs -> (batch, ...)` can take their place.
-"""
+"""Scores of classes: before the softmax, and after it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import InputError, unknown
-from .._typing import Outputs
+from ..._checks import InputError
+from ..._typing import Outputs
+from .combined import Combinable, check_index, layer_of
 
 
 def _class_scores(outputs: Outputs, layer: str | None) -> Any:
     name = list(outputs)[-1] if layer is None else layer
-    values = _layer(outputs, name)
+    values = layer_of(outputs, name)
     if values.ndim != 2:
         raise InputError(
             f"class scores: expected (batch, classes), got {name!r} of shape {values.shape}"
@@ -26,32 +23,8 @@ def _class_scores(outputs: Outputs, layer: str | None) -> Any:
     return values
 
 
-def _layer(outputs: Outputs, layer: str) -> Any:
-    if layer not in outputs:
-        raise InputError(f"layer: {unknown(layer, list(outputs), most=80)}")
-    if not hasattr(outputs[layer], "shape"):
-        raise InputError(f"layer: {layer!r} is no array but {type(outputs[layer]).__name__}")
-    return outputs[layer]
-
-
-def _check_index(values: Any, what: str, index: Any, *, axis: int) -> None:
-    """Refuse an index that is not there; a traced one cannot be looked at."""
-    if not isinstance(index, jax.core.Tracer) and not 0 <= index < values.shape[axis]:
-        raise InputError(f"{what}: expected 0 to {values.shape[axis] - 1}, got {index}")
-
-
-def _whole(index: Any, what: str) -> Any:
-    """An index as an int, or as it is if it is traced."""
-    if isinstance(index, jax.core.Tracer):
-        return index
-    given = np.asarray(index)
-    if given.dtype.kind not in "iu" or given.ndim:
-        raise InputError(f"{what}: expected a whole number, got {index!r}")
-    return int(given)
-
-
 @dataclasses.dataclass(frozen=True)
-class _ClassScore:
+class _ClassScore(Combinable):
     index: Any  # a class, or one for each image; may be traced
     layer: str | None
     kind: str
@@ -88,7 +61,7 @@ class _ClassScore:
             classes = jnp.atleast_1d(self.index)
             return values.at[:, classes].get(mode="fill", fill_value=jnp.nan)
         for index in np.atleast_1d(self.index).tolist():
-            _check_index(values, "class", index, axis=1)
+            check_index(values, "class", index, axis=1)
         # An array as index, so that all classes share one compiled program.
         return values[:, np.atleast_1d(self.index)]
 
@@ -137,53 +110,3 @@ def log_probability(index: Any, *, layer: str | None = None) -> _ClassScore:
     -1.3863
     """
     return _class_score(index, layer, "log probability")
-
-
-@dataclasses.dataclass(frozen=True)
-class _FeatureMapScore:
-    layer: str
-    channel: Any
-
-    def __call__(self, outputs: Outputs) -> Any:
-        values = _layer(outputs, self.layer)
-        if values.ndim != 4:
-            raise InputError(f"feature_map: layer {self.layer!r} has no maps, shape {values.shape}")
-        _check_index(values, "channel", self.channel, axis=3)
-        return values[..., self.channel].sum(axis=(1, 2))
-
-
-def feature_map(layer: str, channel: Any) -> _FeatureMapScore:
-    """One feature map summed over space, as in Zeiler & Fergus 2014, fig. 7b.
-
-    >>> import numpy as np
-    >>> float(feature_map("conv5", 0)({"conv5": np.ones((1, 2, 3, 4))})[0])
-    6.0
-    """
-    return _FeatureMapScore(layer, _whole(channel, "channel"))
-
-
-@dataclasses.dataclass(frozen=True)
-class _UnitScore:
-    layer: str
-    channel: Any
-    row: Any
-    col: Any
-
-    def __call__(self, outputs: Outputs) -> Any:
-        values = _layer(outputs, self.layer)
-        if values.ndim != 4:
-            raise InputError(f"unit: layer {self.layer!r} has no maps, shape {values.shape}")
-        place = (("row", self.row), ("col", self.col), ("channel", self.channel))
-        for axis, (what, index) in enumerate(place, start=1):
-            _check_index(values, what, index, axis=axis)
-        return values[:, self.row, self.col, self.channel]
-
-
-def unit(layer: str, channel: Any, row: Any, col: Any) -> _UnitScore:
-    """One channel at one position of a layer's map.
-
-    >>> import numpy as np
-    >>> float(unit("conv1", 1, 0, 2)({"conv1": np.arange(6.0).reshape(1, 1, 3, 2)})[0])
-    5.0
-    """
-    return _UnitScore(layer, _whole(channel, "channel"), _whole(row, "row"), _whole(col, "col"))

@@ -1,0 +1,258 @@
+"""`feature_images`: images that are made to excite what a score asks for."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ... import devices
+from ..._checks import InputError, count, image_type, is_finite, is_key
+from ..._checks import choice as checked_choice
+from ..._checks import image_shape as checked_shape
+from ..._contract import known_layers, score_shape
+from ..._independence import independent
+from ..._typing import Apply, Params, Progress, Score
+from ...cpu.compilation import evaluate, inside_a_trace, program
+from .ascent import Ascent, State
+from .parametrizations import PARAMETRIZATIONS, Parametrization
+from .transformations import Transformations
+
+CHUNK = 8  # images at a time: what measures fastest on CPUs, and small
+PIECE = 16  # steps that one call does
+SIDES = 28  # a side is so many times as long as the largest shift
+
+
+class FeatureImages(NamedTuple):
+    """Images that were made to excite something.
+
+    `images` (num, height, width, channel) are from 0 to 1, what `prepare` takes divided by 255.
+    `scores` (num,) are those of the images; `trace` (num, steps) those of the moved images on which
+    each step was taken.
+    """
+
+    images: Any
+    scores: Any
+    trace: Any
+
+
+def feature_images(
+    apply: Apply,
+    params: Params,
+    *,
+    score: Score,
+    key: Any,
+    image_shape: Sequence[int],
+    prepare: Callable[[Any], Any] | None = None,
+    numbers: Sequence[int] | None = None,
+    variants: int = 1,
+    diversity: float = 0.5,
+    diversity_layer: str | None = None,
+    steps: int = 256,
+    parametrization: str | Parametrization = "phases",
+    transformations: Transformations | None = None,
+    optimizer: Any = None,
+    chunk_size: int | None = None,
+    progress: Progress | None = None,
+) -> FeatureImages:
+    """Make images that excite what a score asks for, by gradient ascent (Olah et al. 2017).
+
+    A channel that is silent at the start gets no gradient through its ReLU. Where an image gets
+    none through a whole layer, that of the layer's outputs is let through (as in lucid), so no
+    image stays gray.
+
+    Args:
+        apply: `apply(params, images) -> {layer: activations}`.
+        params: any pytree of arrays.
+        score: a function of the outputs, such as `jaxviz.channel_mean("conv5", 124)`, a sum of
+            several, or `-jaxviz.logit(281)`, that returns one number an image, (batch,), or many,
+            (batch, ...): then an image is made for each of them, so `channel_mean("conv5")` asks
+            for those of all channels.
+        key: of all that is random, from `jax.random.key`.
+        image_shape: (height, width, channel).
+        prepare: turns pixels from 0 to 255 (batch, height, width, channel) into what `apply` takes,
+            such as `network.preprocessing.normalize`; without it `apply` gets images from 0 to 1.
+        numbers: for which of the score's numbers images are made, by default each.
+        variants: images for each number, that differ.
+        diversity: how much the likeness of variants counts against the score; 0 leaves it to
+            chance.
+        diversity_layer: where it is measured, as the cosine of Gram matrices (Olah et al. 2017,
+            "Diversity"); by default the layer of the score.
+        steps: of the ascent.
+        parametrization: "phases" keeps the magnitudes of the spectrum of photographs and turns the
+            phases alone (Fel et al. 2023, MACO), "fourier" changes the whole spectrum, low
+            frequencies faster (Mordvintsev et al. 2018), and "pixels" each pixel; or one of your
+            own. The colors of the first two are uncorrelated in photographs.
+        transformations: how images are moved before each step; by default they are shifted by a
+            28th of a side, turned by 5 degrees and scaled by 0.9 to 1.1, at most.
+        optimizer: of optax; by default Adam at the rate that suits the parametrization.
+        chunk_size: images at a time. An image depends on the others of its chunk by round-off
+            alone, which grows with the steps.
+        progress: called with (steps done, steps in all).
+
+    Returns:
+        `num` images: those of the first number, its variants one after the other, then the next.
+
+    Raises:
+        InputError: any of these is not as above, or the score returns something else.
+
+    >>> bright = lambda params, images: {"mean": images.mean(axis=(1, 2))}
+    >>> made = feature_images(bright, None, score=lambda outputs: outputs["mean"].mean(axis=1),
+    ...                       key=jax.random.key(0), image_shape=(8, 8, 3), steps=32,
+    ...                       parametrization="fourier")
+    >>> made.images.shape, bool(made.trace[0, -1] > made.trace[0, 0])
+    ((1, 8, 8, 3), True)
+    """
+    image_shape = checked_shape(image_shape)
+    variants, steps = count(variants, "variants"), count(steps, "steps")
+    if not is_key(key):
+        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
+    every = getattr(score, "for_every_image", None)
+    if every is not None:
+        score = every(len(score.index))  # type: ignore[attr-defined]
+    asked, length = ascent_of(
+        apply, params, score=score, image_shape=image_shape, prepare=prepare, variants=variants,
+        diversity=diversity, diversity_layer=diversity_layer, parametrization=parametrization,
+        transformations=transformations, optimizer=optimizer,
+    )  # fmt: skip
+    params = devices.gathered(params)
+    chosen = np.repeat(_numbers(numbers, length), variants)
+    keys = image_keys(key, chosen, variants)
+    size = CHUNK if chunk_size is None else count(chunk_size, "chunk_size")
+    size = min(-(-size // variants) * variants, len(chosen))
+    chunks = -(-len(chosen) // size)
+    order = np.arange(chunks * size).reshape(chunks, size) % len(chosen)
+    run = _in_a_trace if inside_a_trace() else _in_pieces
+    found = run(asked, params, (chosen[order], keys[order]), key, steps, progress)
+    return FeatureImages(*(one.reshape(-1, *one.shape[2:])[: len(chosen)] for one in found))
+
+
+def ascent_of(
+    apply: Apply, params: Params, *, score: Score, image_shape: tuple[int, int, int],
+    prepare: Callable[[Any], Any] | None, variants: int = 1, diversity: float = 0.0,
+    diversity_layer: str | None = None, parametrization: str | Parametrization = "phases",
+    transformations: Transformations | None = None, optimizer: Any = None,
+) -> tuple[Ascent, int]:  # fmt: skip
+    """Check what `feature_images` was told; the ascent, and how many numbers the score has."""
+    import optax
+
+    if isinstance(parametrization, str):
+        name = checked_choice(parametrization, "parametrization", PARAMETRIZATIONS)
+        parametrization = PARAMETRIZATIONS[name]
+    if transformations is None:
+        transformations = Transformations(shift=min(image_shape[:2]) / SIDES)
+    transformations.check()
+    if not is_finite(diversity) or diversity < 0:
+        raise InputError(f"diversity: expected a number, 0 or more, got {diversity!r}")
+    if not isinstance(optimizer, optax.GradientTransformation | None):
+        raise InputError(f"optimizer: expected one of optax, got {optimizer!r}")
+    dtype = image_type(params)
+    prepared = _pixels(prepare) if prepare else lambda images: images.astype(dtype)
+    image = jax.eval_shape(prepared, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    length = math.prod(score_shape(score, apply, params, image)[1:])
+    if not length:
+        raise InputError("score: expected one number an image or more, got none")
+    layer = None
+    if variants > 1 and diversity:
+        layer = diversity_layer or getattr(score, "layer", None)
+        if layer is None:
+            raise InputError("diversity_layer: the score has no layer of its own; name one")
+        known_layers(apply, params, image, layer)
+    independent(apply, params, image.shape[1:], image.dtype)
+    asked = Ascent(
+        apply, score, prepared, image_shape, parametrization, transformations,
+        optimizer or optax.adam(parametrization.rate), variants, diversity, layer,
+    )  # fmt: skip
+    return asked, length
+
+
+def _pixels(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda images: prepare(images * 255)
+
+
+def image_keys(key: Any, numbers: Any, variants: int = 1) -> Any:
+    """A key for each image, which depends on its number and its variant alone."""
+    variant = np.arange(len(numbers)) % variants
+    folded = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(numbers))
+    return jax.vmap(jax.random.fold_in)(folded, jnp.asarray(variant))
+
+
+def _numbers(asked: Any, length: int) -> Any:
+    """Which of so many numbers images are made for."""
+    if asked is None:
+        return np.arange(length, dtype=np.int32)
+    chosen = np.asarray(asked)
+    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+        raise InputError(f"numbers: expected some whole numbers, got {asked!r}")
+    if chosen.min() < 0 or chosen.max() >= length:
+        raise InputError(f"numbers: expected 0 to {length - 1}, got {asked!r}")
+    return chosen.astype(np.int32)
+
+
+def _turns(asked: Ascent, steps: int) -> Callable[..., tuple[State, Any]]:
+    """(params, state, numbers, key) -> the state after a piece of steps, and (images, piece)."""
+
+    def turn(params: Params, state: State, numbers: Any, key: Any) -> tuple[State, Any]:
+        def advance(state: State, _: None) -> tuple[State, Any]:
+            advanced, scores = asked.advance(params, state, numbers, key)
+            is_left = state.step < steps
+            kept = jax.tree.map(lambda new, old: jnp.where(is_left, new, old), advanced, state)
+            return kept, scores
+
+        state, scores = jax.lax.scan(advance, state, length=min(PIECE, steps))
+        return state, scores.T
+
+    return turn
+
+
+def _in_a_trace(
+    asked: Ascent, params: Params, chunks: Any, key: Any, steps: int, _: Progress | None
+) -> Any:
+    def of_chunk(chunk: Any) -> Any:
+        numbers, keys = chunk
+        return chunk_images(asked, params, numbers, keys, key, steps)
+
+    return jax.lax.map(of_chunk, tuple(map(jnp.asarray, chunks)))
+
+
+def chunk_images(
+    asked: Ascent, params: Params, numbers: Any, keys: Any, key: Any, steps: int
+) -> tuple[Any, Any, Any]:
+    """The images of a chunk with their scores and traces, from the start, in one function."""
+
+    def advance(state: State, _: None) -> tuple[State, Any]:
+        return asked.advance(params, state, numbers, key)
+
+    state, scores = jax.lax.scan(advance, asked.start(keys), length=steps)
+    images = asked.images(state)
+    return images, asked.scores(params, images, numbers), scores.T
+
+
+def _in_pieces(
+    asked: Ascent, params: Params, chunks: Any, key: Any, steps: int, progress: Progress | None
+) -> Any:
+    """Chunk by chunk, of each some steps at a time."""
+    pieces = -(-steps // PIECE)
+    turn, finish = None, None
+
+    def finished(params: Params, state: State, numbers: Any) -> tuple[Any, Any]:
+        images = asked.images(state)
+        return images, asked.scores(params, images, numbers)
+
+    found = []
+    for place, (numbers, keys) in enumerate(zip(*chunks, strict=True)):
+        state, trace = evaluate(asked.start, keys), []
+        turn = turn or program(_turns(asked, steps), params, state, numbers, key)
+        for piece in range(pieces):
+            state, scores = turn(params, state, numbers, key)
+            trace.append(scores)
+            if progress:
+                jax.block_until_ready(scores)
+                done = place * steps + min(steps, (piece + 1) * PIECE)
+                progress(done, len(chunks[0]) * steps)
+        finish = finish or program(finished, params, state, numbers)
+        images, scores = finish(params, state, numbers)
+        found.append((images, scores, jnp.concatenate(trace, axis=1)[:, :steps]))
+    return [jnp.stack(values) for values in zip(*found, strict=True)]
