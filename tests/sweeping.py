@@ -65,12 +65,23 @@ def vectors(pictures, **options):
     return sweep.features(apply, params(), pictures, **settings)
 
 
-def arrays(swept):
+def made(**options):
+    """Images for the channels of two layers, in several batches each."""
+    settings = {"layers": ("conv", "dense"), "key": jax.random.key(3), "image_shape": SHAPE,
+                "prepare": prepare, "steps": 6, "batch_size": 2}  # fmt: skip
+    return sweep.feature_images(apply, params(), **(settings | options))
+
+
+def flat(found):
     return {
         f"{layer}.{field}": value
-        for layer, found in swept.found.items()
-        for field, value in found._asdict().items()
+        for layer, images in found.items()
+        for field, value in images._asdict().items()
     }
+
+
+def arrays(swept):
+    return flat(swept.found)
 
 
 class Generated:
@@ -187,7 +198,7 @@ def assert_same(found, expected):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument(
-        "--kind", default="top", choices=("top", "features", "pack", "restart", "peak")
+        "--kind", default="top", choices=("top", "features", "images", "pack", "restart", "peak")
     )
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--folder", type=Path)
@@ -216,6 +227,10 @@ def main():
     saving = {"save_every": given.save_every, "part": part, **common}
     if given.kind == "pack":
         sweep.pack(pictures, preprocessing=SMALL, shard_size=4, **common)
+    elif given.kind == "images":
+        found = made(part=part, **common)
+        if given.output:
+            np.savez(given.output, **flat(found))
     elif given.kind == "features":
         vectors(pictures, **saving)
     else:

@@ -1,7 +1,8 @@
 """Sweeps: a network run once over a picture set of any size, on all devices, never lost half-way.
 
 `top_patches` keeps the strongest activations of every channel, `features` writes one vector a
-picture. Pictures come from a folder, an array, or a folder that `pack` has decoded.
+picture. Their pictures come from a folder, an array, or a folder that `pack` has decoded.
+`feature_images` needs none: it makes an image for every channel.
 """
 
 from ..pictures.packed import PackedPictures as PackedPictures
@@ -19,6 +20,9 @@ from .features import Features as Features
 from .features import features as features
 from .features import is_features as is_features
 from .features import load_features as load_features
+from .images import ChannelImages as ChannelImages
+from .images import feature_images as feature_images
+from .images import load_feature_images as load_feature_images
 from .patches import Swept as Swept
 from .patches import top_patches as top_patches
 from .processes import ALONE as ALONE

@@ -143,7 +143,8 @@ def restart(folder: str | os.PathLike[str], *, part: Part = ALONE) -> None:
     with only_run(folder, *part):
         if part.process == 0:
             write_manifest(folder, {})  # first, so that nobody takes what is left for complete
-            for path in (*folder.glob("shard-*"), folder / "features.npy", folder / "index.jsonl"):
+            tables = [folder / f"{name}.npy" for name in ("features", "images", "traces")]
+            for path in (*folder.glob("shard-*"), *tables, folder / "index.jsonl"):
                 path.unlink(missing_ok=True)
         for path in folder.glob("sweep-*"):
             owner = int(path.name.split("-")[1])

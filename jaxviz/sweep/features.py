@@ -23,7 +23,7 @@ from .engine import Rows, Task, sweep
 from .identity import identity
 from .network import recorded
 from .processes import ALONE, Part, wait_a_little
-from .rows import RowFile, RowTable, joined_rows, rows_path
+from .rows import RowFile, RowTable, join_rows, rows_path
 
 KIND = "features"
 VECTORS = "features.npy"
@@ -98,12 +98,12 @@ def features(
 
     with open_checkpoint(folder, said, part) as checkpoint:
         if checkpoint is None:
-            table = RowTable(len(pictures.paths), dim)
+            table = RowTable(len(pictures.paths), (dim,))
             parts = run(None, table)
             paths = [pictures.paths[index] for index in _kept(pictures, parts)]
             return Features(table.rows(), paths, _skipped(parts), _manifest(parts, dim, record))
         folder = checkpoint.folder
-        with RowFile(rows_path(folder, part), dim) as rows:
+        with RowFile(rows_path(folder, part), (dim,)) as rows:
             parts = run(checkpoint, rows)
         if part.process == 0:
             _finish(folder, pictures, parts, _manifest(parts, dim, record))
@@ -169,12 +169,7 @@ def _finish(
 ) -> None:
     """Put the parts' rows together and name them; the manifest comes last."""
     paths = [rows_path(folder, Part(i, len(parts))) for i in range(len(parts))]
-    if len(paths) == 1 and paths[0].is_file():
-        paths[0].replace(folder / VECTORS)
-    elif all(path.is_file() for path in paths):
-        write_whole(folder / VECTORS, joined_rows(paths, manifest["number"], manifest["dim"]))
-    for path in paths:
-        path.unlink(missing_ok=True)
+    join_rows(folder / VECTORS, paths, manifest["number"], (manifest["dim"],))
 
     def lines() -> Iterator[bytes]:
         for index in _kept(pictures, parts):

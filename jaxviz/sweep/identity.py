@@ -12,17 +12,26 @@ from .network import array_hash, network_hash
 
 
 def identity(
-    kind: str, pictures: PictureSet, params: Any, options: Mapping[str, Any], *, network: Recording
+    kind: str,
+    pictures: PictureSet | None,
+    params: Any,
+    options: Mapping[str, Any],
+    *,
+    network: Recording,
 ) -> dict[str, Any]:
-    """Pictures, weights, options and functions, and what may round differently.
+    """Pictures, if there are any, weights, options and functions, and what may round differently.
 
     A refusal names the first that differs, so what explains other differences comes first.
     """
     device = jax.local_devices()[0]
+    swept = {}
+    if pictures is not None:
+        swept = {
+            "number of pictures": len(pictures.paths), "list of pictures": pictures.identity()
+        }  # fmt: skip
     return {
         "kind": kind,
-        "number of pictures": len(pictures.paths),
-        "list of pictures": pictures.identity(),
+        **swept,
         "weights": weights_hash(params),
         "option": dict(options),
         "version of jaxviz": __version__,

@@ -1,5 +1,6 @@
 """Where a sweep's rows go: a table in memory, or a file that grows."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import InputError
-from ..files import array_header, writing
+from ..files import array_header, write_whole, writing
 from .processes import Part
 
 _PIECE = 2**24  # bytes copied at a time
@@ -22,8 +23,8 @@ def rows_path(folder: Path, part: Part) -> Path:
 class RowTable:
     """Rows in memory."""
 
-    def __init__(self, most: int, dim: int) -> None:
-        self._rows = np.empty((most, dim), np.float32)
+    def __init__(self, most: int, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
+        self._rows = np.empty((most, *shape), dtype)
         self._number = 0
 
     def truncate(self, number: int) -> None:
@@ -47,9 +48,9 @@ class RowTable:
 class RowFile:
     """An npy file that grows; what was written after the last save is cut off on resuming."""
 
-    def __init__(self, path: Path, dim: int) -> None:
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
         self._path = path
-        self._dim = dim
+        self._shape, self._dtype = shape, np.dtype(dtype)
         self._number = 0
         self._file: Any = None
 
@@ -63,8 +64,8 @@ class RowFile:
 
     def truncate(self, number: int) -> None:
         """Open the file, new if `number` is 0, with its first `number` rows."""
-        header = array_header((0, self._dim), np.float32)
-        size = len(header) + number * self._dim * 4
+        header = self._header(0)
+        size = len(header) + number * math.prod(self._shape) * self._dtype.itemsize
         if number and (not self._path.is_file() or self._path.stat().st_size < size):
             raise InputError(f"{self._path}: rows are missing that were saved; restart")
         with writing(self._path):
@@ -75,27 +76,43 @@ class RowFile:
         self._number = number
 
     def append(self, rows: np.ndarray) -> None:
-        """Write rows (n, dim) after those before."""
+        """Write rows (n, ...) after those before."""
         with writing(self._path):
-            self._file.write(np.ascontiguousarray(rows, "<f4").data)
+            self._file.write(np.ascontiguousarray(rows, self._dtype.newbyteorder("<")).data)
         self._number += len(rows)
 
     def sync(self) -> int:
         """Bring all rows to the disk, say in the header how many there are, and return it."""
         with writing(self._path):
             self._file.seek(0)
-            self._file.write(array_header((self._number, self._dim), np.float32))
+            self._file.write(self._header(self._number))
             self._file.seek(0, os.SEEK_END)
             self._file.flush()
             os.fsync(self._file.fileno())
         return self._number
 
+    def _header(self, number: int) -> bytes:
+        return array_header((number, *self._shape), self._dtype)
 
-def joined_rows(paths: Sequence[Path], number: int, dim: int) -> Iterator[bytes]:
-    """The bytes of one npy file with the rows of several."""
-    yield array_header((number, dim), np.float32)
+
+def join_rows(
+    path: Path, paths: Sequence[Path], number: int, shape: tuple[int, ...], dtype: Any = np.float32
+) -> None:
+    """Make one npy file of those of several parts, which go; if they are gone, it was made."""
+    if len(paths) == 1 and paths[0].is_file():
+        paths[0].replace(path)
+    elif all(one.is_file() for one in paths):
+        write_whole(path, _joined(paths, number, shape, dtype))
+    for one in paths:
+        one.unlink(missing_ok=True)
+
+
+def _joined(
+    paths: Sequence[Path], number: int, shape: tuple[int, ...], dtype: Any
+) -> Iterator[bytes]:
+    yield array_header((number, *shape), dtype)
     for path in paths:
         with path.open("rb") as file:
-            file.seek(len(array_header((0, dim), np.float32)))
+            file.seek(len(array_header((0, *shape), dtype)))
             while piece := file.read(_PIECE):
                 yield piece
