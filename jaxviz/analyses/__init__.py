@@ -15,6 +15,9 @@ from .base import read_pictures as read_pictures
 from .base import shown as shown
 from .channel_pictures import ChannelPictures as ChannelPictures
 from .channel_pictures import channel_pictures as channel_pictures
+from .feature_images import FeatureImageAnalysis as FeatureImageAnalysis
+from .feature_images import beside_patches as beside_patches
+from .feature_images import feature_images as feature_images
 from .filters import FilterAnalysis as FilterAnalysis
 from .filters import filters as filters
 from .nearest_pictures import NearestPictures as NearestPictures

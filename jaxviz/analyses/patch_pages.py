@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from .._checks import channels as checked_channels
 from .._checks import choice, count
@@ -41,7 +41,9 @@ class PatchPage(NamedTuple):
     `paths`, of which `num_read` could be read. `one_each` says that a picture gave a channel one
     patch at most. `channels` are those drawn, and `titles` stand beside their rows. `has_places` is
     False for a layer without space. `page` counts from 1, or is 0 if it is the only one; it holds
-    more than `rows_a_page` channels if several pages came at once.
+    more than `rows_a_page` channels if several pages came at once. `imagined` are the images that
+    were made for the channels drawn, if they were, and `imagined_peaks` the channels' largest
+    activations on them.
     """
 
     network: str
@@ -63,6 +65,8 @@ class PatchPage(NamedTuple):
     rows_a_page: int
     page: int
     context: bool
+    imagined: UInt8[np.ndarray, "chosen height width 3"] | None = None
+    imagined_peaks: Float[np.ndarray, "chosen"] | None = None
 
     @property
     def size(self) -> str:
@@ -89,9 +93,15 @@ class PatchPage(NamedTuple):
     @property
     def pages(self) -> "Iterator[PatchPage]":
         """The pages that came at once."""
-        for page, first, last in _pages(len(self.channels), self.rows_a_page):
+        for page, first, last in numbered_pages(len(self.channels), self.rows_a_page):
+            kept = slice(first, last)
+            images, peaks = self.imagined, self.imagined_peaks
             yield self._replace(
-                channels=self.channels[first:last], titles=self.titles[first:last], page=page
+                channels=self.channels[kept],
+                titles=self.titles[kept],
+                page=page,
+                imagined=None if images is None else images[kept],
+                imagined_peaks=None if peaks is None else peaks[kept],
             )
 
     def patches(self, channel: int) -> list[Patch]:
@@ -165,7 +175,7 @@ def patch_pages(
     field = receptive_field(
         network.apply, network.params, network.preprocessing.input_shape, layer=layer
     )
-    for page, first, last in _pages(len(chosen), len(chosen) if at_once else rows):
+    for page, first, last in numbered_pages(len(chosen), len(chosen) if at_once else rows):
         on_page = np.array(chosen[first:last])
         titles = [
             network.label(channel) if layer == spec.logits else f"channel {channel}"
@@ -195,8 +205,12 @@ def patch_pages(
         )
 
 
-def _pages(number: int, rows: int) -> Iterator[tuple[int, int, int]]:
-    """The number of each page, 0 if it is the only one, and its first and last row, half-open."""
+def numbered_pages(number: int, rows: int) -> Iterator[tuple[int, int, int]]:
+    """The number of each page, 0 if it is the only one, and its first and last row, half-open.
+
+    >>> list(numbered_pages(5, 3)), list(numbered_pages(2, 3))
+    ([(1, 0, 3), (2, 3, 5)], [(0, 0, 2)])
+    """
     for page, first in enumerate(range(0, number, rows), start=1):
         yield page if number > rows else 0, first, min(first + rows, number)
 

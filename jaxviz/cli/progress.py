@@ -29,7 +29,9 @@ def counter(title: str) -> Iterator[Callable[[int, int], None]]:
 
     class Speed(progress.ProgressColumn):
         def render(self, task: progress.Task) -> str:
-            return f"{task.speed:,.0f} images/s" if task.speed else ""
+            if not task.speed:
+                return ""
+            return f"{task.speed:,.{0 if task.speed >= 10 else 1}f} images/s"
 
     console = Console(stderr=True)
     columns = (

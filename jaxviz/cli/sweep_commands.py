@@ -48,6 +48,14 @@ def patches(
         bool,
         typer.Option("--context", help="Also draw the whole pictures, dark outside the patch."),
     ] = False,
+    imagine: Annotated[
+        bool,
+        typer.Option(
+            "--imagine",
+            help="Also make an image for each channel that is shown, some seconds each: what was "
+            "found, beside what was made.",
+        ),
+    ] = False,
     smallest: Annotated[
         bool,
         typer.Option("--smallest", help="Find the smallest activations instead of the largest."),
@@ -74,7 +82,14 @@ def patches(
     """
     from .. import devices, sweep
     from .._checks import channels
-    from ..analyses import patch_pages, provenance, save_analyses
+    from ..analyses import (
+        FeatureImageAnalysis,
+        beside_patches,
+        feature_images,
+        patch_pages,
+        provenance,
+        save_analyses,
+    )
     from ..draw import pages_of, save_figure
     from ..files import file_stems, write_manifest
 
@@ -114,15 +129,29 @@ def patches(
     records: list[dict[str, Any]] = []
     for name, file in zip(layers, file_stems(layers), strict=True):
         stem = output / file
+        made: list[FeatureImageAnalysis] = []
         for page in read_pages(layer=name):
+            if imagine:
+                with counter(f"{name} images") as progress:
+                    made.append(
+                        feature_images(
+                            model,
+                            layer=name,
+                            channels=page.channels.tolist(),
+                            negative=smallest,
+                            progress=progress,
+                        )
+                    )
+                page = beside_patches(page, made)
             if page.page <= 1:
                 say(page)
             for ending, figure in pages_of(page):
                 print(save_figure(figure, f"{stem}{ending}.png", dpi=dpi))
             records += page.records
         if save_arrays:
-            everything = list(read_pages(layer=name, at_once=True))
-            print(save_analyses(f"{stem}.npz", everything, record))
+            (whole,) = read_pages(layer=name, at_once=True)
+            whole = beside_patches(whole, made) if made else whole
+            print(save_analyses(f"{stem}.npz", [whole], record))
     skipped = [one._asdict() for one in swept.skipped]
     write_manifest(
         output,

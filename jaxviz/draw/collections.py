@@ -10,16 +10,18 @@ from PIL import ImageColor
 
 from ..analyses.base import distinct_names, number, short
 from ..analyses.channel_pictures import ChannelPictures
+from ..analyses.feature_images import FeatureImageAnalysis
 from ..analyses.nearest_pictures import NearestPictures
 from ..analyses.patch_pages import PatchPage
 from .dispatch import figure_of
-from .grids import Row, Tile, montage
+from .grids import Row, Tile, montage, tile_grid
 from .maps import map_extent, overlays
 from .style import SCREEN, Style
 
 SAME, OTHER = "#e66101", "#b8b8b8"  # the frame of a neighbor with the query's label, and without
 _DIMMED = 0.3
 _FRAME = 3  # pixels
+_MADE = 1.6  # inches of an image that was made
 
 
 @figure_of.register
@@ -73,11 +75,17 @@ def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool 
                 pixels = _framed(analysis.shown.pixels_of(patch.picture), box)
             tiles.append(Tile(pixels, caption))
         rows.append(Row(title, tiles))
+    if analysis.imagined is not None and analysis.imagined_peaks is not None:
+        made = zip(rows, analysis.imagined, analysis.imagined_peaks, strict=True)
+        rows = [
+            Row(row.title, [Tile(image, f"made for it\n{number(peak)}"), *row.tiles])
+            for row, image, peak in made
+        ]
     what = "excite it most" if analysis.largest else "excite it least"
     title = f"{analysis.network} {analysis.layer}: the patches ({analysis.size} pixels) that {what}"
     if in_pictures:
         title += ", in their pictures"
-    return montage(rows, title=title, style=style)
+    return montage(rows, title=title, separate_first=analysis.imagined is not None, style=style)
 
 
 def _framed(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -89,6 +97,24 @@ def _framed(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     dark[rows, cols] = ImageColor.getrgb(SAME)
     dark[top:bottom, left:right] = pixels[top:bottom, left:right]
     return dark
+
+
+@figure_of.register
+def made_images(analysis: FeatureImageAnalysis, *, style: Style = SCREEN) -> Figure:
+    """A grid of the images that were made for channels, each with the activation it reaches."""
+    tiles = [
+        Tile(image, style.fold(f"{title}\n{number(peak)}", _MADE * style.scale))
+        for image, title, peak in zip(analysis.images, analysis.titles, analysis.peaks, strict=True)
+    ]
+    what = "lower" if analysis.negative else "excite"
+    return tile_grid(
+        tiles,
+        columns=min(analysis.columns, len(tiles)),
+        tile_size=_MADE,
+        title=f"{analysis.network} {analysis.layer}: images made to {what} one channel each, with "
+        "its largest activation",
+        style=style,
+    )
 
 
 @figure_of.register
@@ -112,14 +138,14 @@ def channel_overlays(analysis: ChannelPictures, *, style: Style = SCREEN) -> Fig
 def pages_of(analysis: Any, *, style: Style = SCREEN) -> Iterator[tuple[str, Figure]]:
     """The figures of an analysis, each with the ending that its file's name gets before the suffix.
 
-    There is one figure, whose ending is empty, but for patches, which may take several pages and be
-    drawn in their pictures, too.
+    There is one figure, whose ending is empty, but for patches and feature images, which may take
+    several pages; patches may be drawn in their pictures, too.
     """
-    if not isinstance(analysis, PatchPage):
+    if not isinstance(analysis, PatchPage | FeatureImageAnalysis):
         yield "", figure_of(analysis, style=style)
         return
-    for page in analysis.pages if len(analysis.channels) > analysis.rows_a_page else (analysis,):
+    for page in (analysis,) if analysis.page else analysis.pages:
         ending = f"-{page.page:02d}" if page.page else ""
-        yield ending, patch_rows(page, style=style)
-        if page.context:
+        yield ending, figure_of(page, style=style)
+        if isinstance(page, PatchPage) and page.context:
             yield f"-context{ending}", patch_rows(page, style=style, in_pictures=True)

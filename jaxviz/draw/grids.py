@@ -42,9 +42,9 @@ def tile_grid(
     2
     """
     rows = -(-len(tiles) // columns)
-    captioned = any(tile.caption for tile in tiles)
+    lines = max((t.caption.count("\n") + 1 if t.caption else 0) for t in tiles)
     side = tile_size * style.scale
-    size = side + (style.room(0.18) if captioned else 0)
+    size = side + style.room(0.03 + 0.15 * lines if lines else 0)
     figure = blank(columns * side + 0.2, rows * size + style.room(0.4), title, style)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .. import analyses, draw, sweep
 from .._checks import InputError
-from ..analyses import Analysis, Picture, provenance
+from ..analyses import Analysis, PatchPage, Picture, provenance
 from ..analyses.labels import labels_of
 from ..files import claim_folder, write_manifest, write_whole
 from ..networks.catalog import networks
@@ -27,6 +27,7 @@ _FEATURED = ("astronaut", "chelsea", "coffee", "kingfisher", "china", "macaw")
 _ENOUGH = 12  # with fewer pictures than this the examples join them where many are compared
 _EXPLAINED = 4  # pictures to occlude
 _WINDOW, _STRIDE = 32, 8
+_ROWS, _STEPS = 7, 64  # channels whose patches are shown; steps for an image of each
 
 
 class Class(NamedTuple):
@@ -213,7 +214,20 @@ def _patches(
         layers=layers, k=min(top, number), batch_size=min(batch_size, number),
     )  # fmt: skip
     for layer in layers:
-        yield from analyses.patch_pages(network, swept, many, layer=layer, rows=7)
+        for page in analyses.patch_pages(network, swept, many, layer=layer, rows=_ROWS):
+            yield _imagined(network, page) if layer == layers[-1] else page
+
+
+def _imagined(network: Network, page: PatchPage) -> PatchPage:
+    """The page with an image that was made for each of its channels, if that can be done."""
+    channels = page.channels.tolist()
+    try:
+        made = analyses.feature_images(
+            network, layer=page.layer, channels=channels, steps=_STEPS, batch_size=len(channels)
+        )
+    except InputError:  # without a gradient there are none
+        return page
+    return analyses.beside_patches(page, [made])
 
 
 def _occlusion(

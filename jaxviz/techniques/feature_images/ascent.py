@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ..._contract import outputs_of, scores_from
 from ..._typing import Apply, Params, Score
-from ...backward import with_rule
+from ...backward import with_a_gradient, with_rule
 from .parametrizations import Parametrization
 from .transformations import Transformations, transformed
 
@@ -73,7 +73,8 @@ class Ascent(NamedTuple):
             weight = self.diversity * jnp.abs(jax.lax.stop_gradient(own))
             return (own - weight * likeness).sum(), own
 
-        gradient, own = jax.grad(objective, has_aux=True)(state.parameters)
+        with with_a_gradient():
+            gradient, own = jax.grad(objective, has_aux=True)(state.parameters)
         downward = jax.tree.map(jnp.negative, gradient)
         updates, kept = self.optimizer.update(downward, state.optimizer, state.parameters)
         parameters = jax.tree.map(lambda one, update: one + update, state.parameters, updates)

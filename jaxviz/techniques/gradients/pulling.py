@@ -13,7 +13,7 @@ from ..._checks import InputError, count, finite, image_batch
 from ..._contract import outputs_of, score_shape, scores_from
 from ..._independence import independent
 from ..._typing import Apply, Outputs, Params, Score
-from ...backward import with_rule
+from ...backward import with_a_gradient, with_rule
 from ...cpu.compilation import evaluate
 
 CHUNK = 16  # images, or variants of one, at a time
@@ -83,12 +83,8 @@ def chunk_of(chunk_size: int | None, length: int) -> int:
 
 def differentiated(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function that takes gradients gives; refuse if JAX cannot take them."""
-    try:
+    with with_a_gradient():
         return evaluate(function, *arguments)
-    except ValueError as error:
-        if "Reverse-mode differentiation" not in str(error):
-            raise
-        raise InputError(f"score: has no gradient that JAX can take: {error}") from error
 
 
 def by_chunks(of_chunk: Callable[..., Any], arrays: tuple[Any, ...], chunk_size: int | None) -> Any:
