@@ -6,6 +6,10 @@ from .cpu.policy import COMPILER_OPTIONS as COMPILER_OPTIONS
 from .incremental import ReceptiveField as ReceptiveField
 from .incremental import receptive_field as receptive_field
 from .networks.catalog import networks as networks
+from .networks.heads import Head as Head
+from .networks.heads import load_head as load_head
+from .networks.heads import save_head as save_head
+from .networks.heads import with_head as with_head
 from .networks.loading import load as load
 from .networks.modules import from_equinox as from_equinox
 from .networks.modules import from_linen as from_linen
@@ -49,6 +53,8 @@ from .techniques.occlusion import OcclusionMap as OcclusionMap
 from .techniques.occlusion import explain_occlusion as explain_occlusion
 from .techniques.occlusion import occlusion_map as occlusion_map
 from .techniques.patches import TopPatches as TopPatches
+from .techniques.probes import LinearProbe as LinearProbe
+from .techniques.probes import linear_probe as linear_probe
 from .techniques.scores.classes import log_probability as log_probability
 from .techniques.scores.classes import logit as logit
 from .techniques.scores.classes import probability as probability

@@ -82,7 +82,7 @@ def test_options_are_keyword_only_and_docstrings_have_examples():
         "apply", "params", "images", "batches", "kernel", "queries", "database", "maps", "name",
         "index", "layer", "channel", "row", "col", "indices", "query_labels", "database_labels",
         "image_shape", "fun", "image", "vectors", "function", "module", "variables", "path",
-        "network", "text", "weights",
+        "network", "text", "weights", "features", "labels", "head",
     }  # fmt: skip
     for function in filter(inspect.isfunction, techniques):
         for name, parameter in inspect.signature(function).parameters.items():

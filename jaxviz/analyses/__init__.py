@@ -29,6 +29,9 @@ from .patch_pages import PatchPage as PatchPage
 from .patch_pages import patch_pages as patch_pages
 from .picture_map import PictureMap as PictureMap
 from .picture_map import picture_map as picture_map
+from .probing import ProbeAnalysis as ProbeAnalysis
+from .probing import Probed as Probed
+from .probing import probe as probe
 from .stored import load_analyses as load_analyses
 from .stored import save_analyses as save_analyses
 from .targets import top_classes as top_classes

@@ -12,6 +12,7 @@ from .folder_commands import neighbors, tour
 from .gradient_commands import attribute, compare
 from .imagining import imagine
 from .picture_commands import activations, filters, occlude
+from .probing import probe
 from .startup import prepare, print_any_name
 from .sweep_commands import features, pack, patches
 
@@ -32,8 +33,8 @@ app = typer.Typer(
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(network_commands.app, name="network")
 for command in (
-    tour, filters, activations, occlude, attribute, compare, neighbors, patches, imagine, features,
-    folder_commands.map, network_commands.layers,
+    tour, filters, activations, occlude, attribute, compare, neighbors, patches, imagine, probe,
+    features, folder_commands.map, network_commands.layers,
 ):  # fmt: skip
     app.command()(describable(command))
 app.command()(pack)

@@ -1,6 +1,6 @@
-"""Options that say of a network that is not ours how pictures become images, and what it names.
+"""Options that every command with a network has: a head of one's own, and what a file leaves out.
 
-They mean the same on every command; `jaxviz network describe` writes them down once for all.
+Those that say how pictures become images `jaxviz network describe` writes down once for all.
 """
 
 import functools
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 _described: dict[str, Any] = {}  # what the command that runs was told
+_head: list[Path] = []  # the one that it was given
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -59,10 +60,21 @@ DESCRIPTION: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def describable(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with the options of `DESCRIPTION`, which `given_description` then returns.
+HEAD = Annotated[
+    Path | None,
+    typer.Option(
+        "--head",
+        help="What `jaxviz probe --save` wrote: your own classes take the place of the network's.",
+        show_default=False,
+    ),
+]
 
-    A command that has labels of its own, those of pictures, keeps them.
+
+def describable(command: Callable[..., Any], *, takes_head: bool = True) -> Callable[..., Any]:
+    """The command with `--head`, if it takes one, and the options of `DESCRIPTION`.
+
+    `given_head` and `given_description` then return what it was told. A command that has labels of
+    its own, those of pictures, keeps them.
     """
     own = inspect.signature(command)
     names = {key: f"described_{key}" for key in DESCRIPTION if key not in own.parameters}
@@ -70,17 +82,18 @@ def describable(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(**arguments: Any) -> Any:
         _described.clear()
+        _head[:] = [one] if (one := arguments.pop("head_file", None)) else []
         for key, name in names.items():
             value = arguments.pop(name)
             if value is not None:
                 _described[key] = str(value.absolute()) if key == "labels" else value
         return command(**arguments)
 
+    head = {"head_file": HEAD} if takes_head else {}
+    options = head | {name: DESCRIPTION[key] for key, name in names.items()}
     added = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=DESCRIPTION[key]
-        )
-        for key, name in names.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in options.items()
     ]
     run.__signature__ = own.replace(  # type: ignore[attr-defined]
         parameters=[*own.parameters.values(), *added]
@@ -91,3 +104,8 @@ def describable(command: Callable[..., Any]) -> Callable[..., Any]:
 def given_description() -> dict[str, Any]:
     """What the command that runs was told of its network, by the keys of a description's file."""
     return dict(_described)
+
+
+def given_head() -> Path | None:
+    """The head that the command that runs was given."""
+    return _head[0] if _head else None

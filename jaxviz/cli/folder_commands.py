@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .describing import given_head
 from .loading import layers_of, load_for, load_network, read_pictures, report_skipped
 from .options import (
     CLASSIFIER,
@@ -104,7 +105,7 @@ def tour(
     from ..networks.places import cached_weights
     from ..report.tour import write_tour
 
-    if weights is None and cached_weights(network or USUAL):
+    if weights is None and given_head() is None and cached_weights(network or USUAL):
         weights = Path(FULL)
     first = load_network(network, weights)
     classifier = first if first.spec.logits else load(CLASSIFIER)

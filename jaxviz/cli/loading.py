@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .describing import given_description
+from .describing import given_description, given_head
 from .options import USUAL
 from .output import claim_output
 from .progress import track
@@ -29,15 +29,20 @@ def load_for(
 
 
 def load_network(network: str | None, weights: Path | None, *, usual: str = USUAL) -> "Network":
-    """Load the network that is named, else the one that the weights are for, else the usual one."""
+    """Load the network that is named, else that of the weights or the head, else the usual one."""
+    from ..networks.catalog import networks
+    from ..networks.heads import load_head, with_head
     from ..networks.loading import FULL
     from ..networks.opening import open_network
     from ..networks.weights_files import read_header
 
     if network is None and weights is not None and str(weights) != FULL:
         network = read_header(weights).metadata.get("network")
-    described = given_description()
-    return open_network(network or usual, weights=weights, described=described)
+    head = load_head(path) if (path := given_head()) else None
+    if network is None and head and head.network in networks():
+        network = head.network
+    model = open_network(network or usual, weights=weights, described=given_description())
+    return with_head(model, head) if head else model
 
 
 def layers_of(model: "Network", asked: Sequence[str] | None) -> list[str]:

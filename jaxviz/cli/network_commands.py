@@ -1,5 +1,6 @@
 """Commands on networks: what their layers are, and what their files do not say."""
 
+import functools
 import os
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,7 @@ def layers(
 
 
 @app.command()
-@describable
+@functools.partial(describable, takes_head=False)
 def describe(
     network: Annotated[
         Path, typer.Argument(help="FILE.onnx, or FILE.py with a function that makes a network.")

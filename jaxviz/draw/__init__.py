@@ -10,6 +10,7 @@ scales are symmetric about zero.
 """
 
 from .attributions import attributions as attributions
+from .collections import made_images as made_images
 from .collections import pages_of as pages_of
 from .dispatch import figure_of as figure_of
 from .grids import Row as Row
@@ -25,6 +26,7 @@ from .maps import overlays as overlays
 from .network_analyses import activations as activations
 from .network_analyses import filters as filters
 from .network_analyses import occlusion as occlusion
+from .probe_figure import probe_accuracies as probe_accuracies
 from .saving import png as png
 from .saving import save_figure as save_figure
 from .saving import save_figures as save_figures

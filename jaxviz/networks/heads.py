@@ -1,0 +1,178 @@
+"""Heads: a linear classifier of one's own classes on a layer of any network, in a file."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import InputError, unknown
+from .._typing import Outputs, Params
+from .network import Network
+from .spec import ROLES
+from .weights_files import DIGEST, check_digest, read_weights, save_weights, tensors_digest
+
+GRID = 6  # cells along a side, over which maps are averaged
+_KIND = "jaxviz head"
+
+
+class Head(NamedTuple):
+    """A linear classifier on `layer`: `head_features(values, grid) @ weights + bias` are logits.
+
+    `network` is the name of the network, `digest` the sha256 of its weights, empty where it is not
+    known; `labels` are the classes.
+    """
+
+    weights: Any
+    bias: Any
+    layer: str
+    grid: int
+    labels: tuple[str, ...]
+    network: str
+    digest: str = ""
+
+
+def head_features(values: Any, grid: int = GRID) -> Any:
+    """Activations (batch, ...) as vectors (batch, dim); maps are averaged over a grid of cells.
+
+    A map of no more than `grid` rows or columns keeps these.
+
+    >>> head_features(jnp.arange(8.0).reshape(1, 2, 4, 1), 2).tolist()
+    [[0.5, 2.5, 4.5, 6.5]]
+    """
+    if values.ndim == 4:
+        rows, cols = (_averages(length, grid, values.dtype) for length in values.shape[1:3])
+        values = jnp.einsum("rh,bhwc,kw->brkc", rows, values, cols, precision="highest")
+    return values.reshape(len(values), -1)
+
+
+def _averages(length: int, cells: int, dtype: Any) -> np.ndarray:
+    """(cells, length): each row averages the pixels of a cell; neighbors may share one."""
+    cells = min(cells, length)
+    first = np.arange(cells) * length // cells
+    last = -(-np.arange(1, cells + 1) * length // cells)
+    places = np.arange(length)[None]
+    inside = (places >= first[:, None]) & (places < last[:, None])
+    return (inside / inside.sum(axis=1, keepdims=True)).astype(dtype)
+
+
+def digest_of(network: Network) -> str:
+    """The sha256 of a network's weights file; empty where it is not known."""
+    return str(network.provenance.get("sha256", ""))
+
+
+class _Headed:
+    """The function of a network, with a head's logits as its last layer."""
+
+    def __init__(self, network: Network, head: Head, name: str) -> None:
+        self._network, self._layer, self._grid, self._name = network, head.layer, head.grid, name
+        for kept in ("note", "image_shape"):
+            if hasattr(network.apply, kept):
+                setattr(self, kept, getattr(network.apply, kept))
+
+    def __call__(self, params: Params, images: Any) -> Outputs:
+        outputs = self._network.apply(params["network"], images)
+        features = head_features(outputs[self._layer], self._grid)
+        head = params["head"]
+        logits = jnp.matmul(features, head["weights"], precision="highest") + head["bias"][None]
+        return {**outputs, self._name: logits}
+
+    def kernel(self, params: Params, layer: str) -> Any:
+        """The weights of a convolution of the network."""
+        return self._network.kernel(layer)
+
+
+def with_head(network: Network, head: Head) -> Network:
+    """The network with a head: its classes are the head's, its logits a new last layer `head`.
+
+    Raises `InputError` if the head was fitted to another network, or does not fit.
+
+    >>> import jaxviz
+    >>> network = jaxviz.load("alexnet")
+    >>> head = Head(np.zeros((9216, 2)), np.zeros(2), "pool5", 6, ("cat", "dog"), "alexnet")
+    >>> with_head(network, head).layers()["head"]
+    (2,)
+    """
+    if network.name != head.network:
+        raise InputError(f"head: fitted to {head.network}, not to {network.name}; see --network")
+    if head.digest and digest_of(network) not in ("", head.digest):
+        raise InputError(f"head: fitted to {head.network} with other weights; see --weights")
+    layers = network.layers()
+    if head.layer not in layers:
+        raise InputError(f"head: layer: {unknown(head.layer, list(layers), most=80)}")
+    one = jax.ShapeDtypeStruct((1, *layers[head.layer]), jnp.float32)
+    dim = jax.eval_shape(lambda values: head_features(values, head.grid), one).shape[1]
+    if head.weights.shape != (dim, len(head.labels)) or head.bias.shape != (len(head.labels),):
+        raise InputError(
+            f"head: weights of shape {head.weights.shape} do not fit {head.layer}, whose features "
+            f"are {dim} numbers, and {len(head.labels)} classes"
+        )
+    name = next(one for one in ("head", "own head") if one not in layers)
+    roles = {role: value for role in ROLES if (value := getattr(network.spec, role)) is not None}
+    own = {"weights": jnp.asarray(head.weights), "bias": jnp.asarray(head.bias)}
+    return Network(
+        _Headed(network, head, name),
+        {"network": network.params, "head": own},
+        preprocessing=network.spec.preprocessing,
+        labels=head.labels,
+        roles={**roles, "logits": name},
+        name=network.name,
+        title=network.spec.title,
+        provenance={
+            **network.provenance,
+            "head": {"layer": head.layer, "labels": head.labels,
+                     "sha256": tensors_digest(_tensors(head))},
+        },
+    )  # fmt: skip
+
+
+def _tensors(head: Head) -> dict[str, np.ndarray]:
+    return {
+        "weights": np.asarray(head.weights, np.float32), "bias": np.asarray(head.bias, np.float32)
+    }  # fmt: skip
+
+
+def save_head(path: str | os.PathLike[str], head: Head) -> Path:
+    """Write a head as safetensors, which `load_head` and `--head` read."""
+    tensors = _tensors(head)
+    metadata = {
+        "kind": _KIND, "layer": head.layer, "grid": str(head.grid), "network": head.network,
+        "digest": head.digest, "labels": json.dumps(head.labels), DIGEST: tensors_digest(tensors),
+    }  # fmt: skip
+    return save_weights(path, tensors, metadata)
+
+
+def load_head(path: str | os.PathLike[str]) -> Head:
+    """Read what `save_head` wrote; nothing in it is executed.
+
+    Raises `InputError` for a file that is none, or is damaged.
+    """
+    try:
+        file = read_weights(path)
+        check_digest(path, file)
+    except InputError as error:
+        raise InputError(str(error).replace("weights: ", "head: ", 1)) from None
+    told = file.metadata
+    try:
+        if told["kind"] != _KIND or file.tensors.keys() != {"weights", "bias"}:
+            raise ValueError("it is something else")
+        if not all(np.isfinite(one).all() for one in file.tensors.values()):
+            raise ValueError("it holds numbers that are not finite")
+        grid, labels = int(told["grid"]), json.loads(told["labels"])
+        if grid < 1 or not _are_labels(labels):
+            raise ValueError("its metadata are damaged")
+        return Head(
+            **file.tensors, layer=told["layer"], grid=grid, labels=tuple(labels),
+            network=told["network"], digest=told["digest"],
+        )  # fmt: skip
+    except KeyError as error:
+        raise InputError(f"head: {path}: not a head of jaxviz (it has no {error})") from None
+    except ValueError as error:
+        raise InputError(f"head: {path}: not a head of jaxviz ({error})") from None
+
+
+def _are_labels(labels: Any) -> bool:
+    return isinstance(labels, list) and all(isinstance(one, str) for one in labels)
