@@ -17,6 +17,7 @@ FLOORS = {
     "_typing": 0, "_checks": 1, "_prefetch": 1, "_safetensors": 1,
     "jaxpr": 2, "files": 2,
     "cpu": 3, "backward": 3, "_contract": 3, "_independence": 3,
+    "_asked": 4,
     "pictures": 4, "devices": 4, "incremental": 4,
     "techniques": 5, "networks": 5,
     "sweep": 6, "porting": 6,
@@ -83,6 +84,7 @@ def test_options_are_keyword_only_and_docstrings_have_examples():
         "index", "layer", "channel", "row", "col", "indices", "query_labels", "database_labels",
         "image_shape", "fun", "image", "vectors", "function", "module", "variables", "path",
         "network", "text", "weights", "features", "labels", "head",
+        "heatmap", "occluded", "one", "other",
     }  # fmt: skip
     for function in filter(inspect.isfunction, techniques):
         for name, parameter in inspect.signature(function).parameters.items():

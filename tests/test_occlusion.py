@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import jaxviz
 from jaxviz import InputError, occlusion_map
-from jaxviz.techniques.occlusion import window_starts
+from jaxviz.techniques.occlusion.mapping import window_starts
 
 
 def linear(weights, images):

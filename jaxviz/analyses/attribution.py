@@ -17,7 +17,7 @@ from ..techniques.gradients.plain import (
     gradient_times_input,
     guided_backpropagation,
 )
-from ..techniques.occlusion import occlusion_map
+from ..techniques.occlusion.mapping import occlusion_map
 from .base import Picture, kind, normalized, number, picture_fields, read_pictures
 from .occlusion import fill_value, usual_fill
 from .targets import find_target

@@ -10,7 +10,7 @@ from PIL import ImageColor, ImageFilter
 from .._checks import InputError, finite, pair
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import by_images
-from ..techniques.occlusion import occlusion_map, window_starts
+from ..techniques.occlusion.mapping import occlusion_map, window_starts
 from .base import Picture, kind, normalized, number, picture_fields, read_pictures
 from .targets import find_target
 

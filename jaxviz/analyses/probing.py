@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
 from .. import sweep
-from .._checks import InputError, count
+from .._checks import InputError
 from .._contract import layer_names, outputs_of, selected
 from .._typing import Progress
 from ..networks.heads import GRID, Head, digest_of, head_features
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
+from ..techniques.faithfulness.controls import shuffled_params
 from ..techniques.probes import LinearProbe, linear_probe
 from .base import kind
 from .collection import evenly, names_of, read_shown
@@ -173,7 +174,7 @@ def probe(
     raw = found.pop("")
     random = None
     if shuffled:
-        params = shuffled_params(network.params, seed)
+        params = shuffled_params(network.params, jax.random.key(seed))
         others, parts = _features(
             network, params, pictures, names, batch_size=batch_size, progress=progress
         )
@@ -242,24 +243,6 @@ def _features(
         batch_size=batch_size, progress=progress,
     )  # fmt: skip
     return features, parts
-
-
-def shuffled_params(params: Any, seed: int) -> Any:
-    """Parameters of which each array's numbers are in another order.
-
-    >>> sorted(shuffled_params({"a": jnp.arange(3.0)}, 0)["a"].tolist())
-    [0.0, 1.0, 2.0]
-    """
-    leaves, tree = jax.tree.flatten(params)
-    order = np.random.default_rng(count(seed + 1, "seed"))
-
-    def shuffled(leaf: Any) -> Any:
-        if not jnp.issubdtype(getattr(leaf, "dtype", np.int32), jnp.floating):
-            return leaf
-        values = np.asarray(leaf).ravel()
-        return jnp.asarray(values[order.permutation(values.size)].reshape(leaf.shape))
-
-    return jax.tree.unflatten(tree, [shuffled(leaf) for leaf in leaves])
 
 
 def _accuracies(found: dict[str, LinearProbe]) -> np.ndarray:

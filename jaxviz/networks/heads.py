@@ -136,7 +136,14 @@ def _tensors(head: Head) -> dict[str, np.ndarray]:
 
 
 def save_head(path: str | os.PathLike[str], head: Head) -> Path:
-    """Write a head as safetensors, which `load_head` and `--head` read."""
+    """Write a head as safetensors, which `load_head` and `--head` read.
+
+    >>> import os, tempfile
+    >>> head = Head(np.zeros((9216, 2)), np.zeros(2), "pool5", 6, ("cat", "dog"), "alexnet")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(load_head(save_head(os.path.join(folder, "head.safetensors"), head)).labels)
+    ('cat', 'dog')
+    """
     tensors = _tensors(head)
     metadata = {
         "kind": _KIND, "layer": head.layer, "grid": str(head.grid), "network": head.network,
@@ -147,6 +154,10 @@ def save_head(path: str | os.PathLike[str], head: Head) -> Path:
 
 def load_head(path: str | os.PathLike[str]) -> Head:
     """Read what `save_head` wrote; nothing in it is executed.
+
+    >>> load_head("nowhere.safetensors")
+    Traceback (most recent call last):
+    jaxviz._checks.InputError: head: nowhere.safetensors: no such file
 
     Raises `InputError` for a file that is none, or is damaged.
     """

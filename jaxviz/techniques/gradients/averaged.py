@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ... import devices
+from ..._asked import Problem, chunk_of, indices, problem
 from ..._checks import InputError, count, image_fill, is_finite, is_key
 from ..._typing import Apply, Images, Params, Score
-from .pulling import Problem, chunk_of, differentiated, indices, magnitude, problem, pulled
+from .pulling import differentiated, magnitude, pulled
 
 
 class SmoothGradient(NamedTuple):
@@ -83,7 +85,8 @@ def smooth_gradient(
         raise InputError(f"noise: expected a share of the image's range of values, got {noise!r}")
     if not is_key(key):
         raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
-    asked, params, images = problem(apply, params, images, score)
+    asked = problem(apply, params, images, score)
+    params, images = devices.gathered((params, images))
     weights = np.full(count(num_samples, "num_samples"), 1 / num_samples, np.float32)
 
     def of_all(params: Params, images: Any, own: Any, key: Any, noise: Any) -> tuple[Any, ...]:
@@ -134,7 +137,8 @@ def integrated_gradients(
     >>> np.round(found.heatmap, 4).tolist()
     [[[9.0, 9.0]]]
     """
-    asked, params, images = problem(apply, params, images, score)
+    asked = problem(apply, params, images, score)
+    params, images = devices.gathered((params, images))
     points, weights = np.polynomial.legendre.leggauss(count(steps, "steps"))
     shape = images.shape[1:]
     filling = jnp.broadcast_to(image_fill(fill, shape, images.dtype), shape)[None]

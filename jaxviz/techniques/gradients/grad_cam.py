@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from ... import devices
+from ..._asked import by_chunks, indices, problem
 from ..._checks import InputError
 from ..._contract import outputs_of, selected
 from ..._typing import Apply, Images, Params, Score
 from ...backward import inner_vjp
 from ...incremental import ReceptiveField, receptive_field
 from .plain import Attribution, guided_backpropagation
-from .pulling import by_chunks, differentiated, for_each_number, indices, magnitude, problem
+from .pulling import differentiated, for_each_number, magnitude
 
 
 class GradCam(NamedTuple):
@@ -68,7 +70,8 @@ def grad_cam(
     >>> found.values.tolist(), found.weights.tolist()
     ([[[2.0, 0.0]]], [[1.0]])
     """
-    asked, params, images = problem(apply, params, images, score)
+    asked = problem(apply, params, images, score)
+    params, images = devices.gathered((params, images))
 
     def of_all(params: Params, images: Any, own: Any) -> tuple[Any, ...]:
         def of_chunk(images: Any, own: Any) -> tuple[Any, ...]:

@@ -7,8 +7,10 @@ Simonyan et al. 2014, "Deep inside convolutional networks", section 3; Zeiler & 
 
 from typing import Any, NamedTuple
 
+from ... import devices
+from ..._asked import by_chunks, indices, problem
 from ..._typing import Apply, Images, Params, Score
-from .pulling import by_chunks, differentiated, indices, magnitude, problem, pulled
+from .pulling import differentiated, magnitude, pulled
 
 
 class Attribution(NamedTuple):
@@ -136,7 +138,8 @@ def _by_rule(
     chunk_size: int | None,
     rule: str | None,
 ) -> Attribution:
-    asked, params, images = problem(apply, params, images, score)
+    asked = problem(apply, params, images, score)
+    params, images = devices.gathered((params, images))
 
     def of_all(params: Params, images: Any, own: Any) -> tuple[Any, Any]:
         def of_chunk(images: Any, own: Any) -> tuple[Any, Any]:

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from .. import devices
-from .._checks import InputError, choice, count, finite, image_batch, image_fill, image_type, pair
-from .._checks import image_shape as checked_shape
-from .._contract import score_shape, scores_of
-from .._independence import independent
-from .._typing import Apply, Images, Params, Score
-from ..cpu.compilation import compiled, evaluate, inside_a_trace
-from ..incremental import Explanation, WindowedOutputs, explain, windowed_outputs
+from ... import devices
+from ..._checks import InputError, choice, count, finite, image_batch, image_fill, image_type, pair
+from ..._checks import image_shape as checked_shape
+from ..._contract import score_shape, scores_of
+from ..._independence import independent
+from ..._typing import Apply, Images, Params, Score
+from ...cpu.compilation import compiled, evaluate, inside_a_trace
+from ...incremental import Explanation, WindowedOutputs, explain, windowed_outputs
 
 METHODS = ("incremental", "full")
 _MAX_HEATMAP = 2**30  # numbers, 4 GB
@@ -110,7 +110,7 @@ def occlusion_map(
     if chunk_size is not None:
         count(chunk_size, "chunk_size")
     shape = images.shape[1:]
-    window, rows, cols = _places(shape, window, stride)
+    window, rows, cols = places_of(shape, window, stride)
     filling = image_fill(fill, shape, images.dtype)
     every = getattr(score, "for_every_image", None)
     if every is not None:
@@ -134,7 +134,7 @@ def occlusion_map(
     if every is not None:  # each image keeps its own class of all
         own = np.arange(images.shape[0])
         baseline, scores = baseline[own, own], scores[own, :, :, own]
-    covers = [_covers(starts, window[i], shape[i]) for i, starts in enumerate((rows, cols))]
+    covers = [coverage_of(starts, window[i], shape[i]) for i, starts in enumerate((rows, cols))]
     coverage = covers[0].sum(0)[:, None] * covers[1].sum(0)[None]
     averaged = _spread(baseline, scores, *covers) if heatmap else None
     return OcclusionMap(scores, baseline, averaged, jnp.asarray(coverage, jnp.int32))
@@ -189,7 +189,7 @@ def explain_occlusion(
     (4,)
     """
     shape = checked_shape(image_shape)
-    window, rows, cols = _places(shape, window, stride)
+    window, rows, cols = places_of(shape, window, stride)
     tops, lefts = np.repeat(rows, len(cols)), np.tile(cols, len(rows))
     dtype = image_type(params)
     every = getattr(score, "for_every_image", None)
@@ -201,7 +201,7 @@ def explain_occlusion(
     )
 
 
-def _places(
+def places_of(
     shape: tuple[int, ...], window: int | tuple[int, int], stride: int | tuple[int, int]
 ) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
     """The window's size and where its corners stand, by rows and by columns."""
@@ -250,7 +250,7 @@ def _full(
     return baseline, scores.reshape(batch, len(grid), *scores.shape[1:])
 
 
-def _covers(starts: np.ndarray, window: int, length: int) -> np.ndarray:
+def coverage_of(starts: np.ndarray, window: int, length: int) -> np.ndarray:
     """One row a window: 1 where it covers the pixel, else 0."""
     pixels = np.arange(length)[None]
     first = starts[:, None]
