@@ -99,7 +99,7 @@ def main():
     paths = find_pictures([given.folder])
     paths = paths[:: max(1, len(paths) // given.pictures)][: given.pictures]
     images = network.preprocess(list(load_pictures(paths, network.preprocessing).pixels))
-    logits = network.spec.logits
+    logits = network.role("logits")
     scores = jaxviz.activation_maps(network.apply, network.params, images, layers=logits)[logits]
     indices = np.asarray(scores.argmax(axis=1))
     start, found = time.perf_counter(), []

@@ -6,7 +6,7 @@ from .cpu.policy import COMPILER_OPTIONS as COMPILER_OPTIONS
 from .incremental import ReceptiveField as ReceptiveField
 from .incremental import receptive_field as receptive_field
 from .networks.catalog import networks as networks
-from .networks.heads import Head as Head
+from .networks.head_features import Head as Head
 from .networks.heads import load_head as load_head
 from .networks.heads import save_head as save_head
 from .networks.heads import with_head as with_head

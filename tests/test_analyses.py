@@ -8,6 +8,7 @@ import sys
 import zipfile
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -348,3 +349,25 @@ def test_files_that_hold_no_analysis_are_refused_in_one_line(
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
         file.writestr("jaxviz.npy", b"\x93NUMPY\x01\x00\xff\xff")
     is_refused()
+
+
+def test_occlusion_by_several_fills_says_what_is_told_from_zero(squeezenet, cat, tmp_path):
+    run = (squeezenet, [cat, cat])
+    found = analyses.occlusion(*run, repeats=4, seed=2, **QUICK)
+    images = np.stack([np.asarray(squeezenet.preprocess([cat]))[0]] * 2)
+    fills = jaxviz.random_fills(images, key=jax.random.key(2), num=4)
+    wanted = jaxviz.occlusion_statistics(
+        squeezenet.apply, squeezenet.params, images, fills=fills, key=jax.random.key(2),
+        score=jaxviz.log_probability(found.class_indices[0]), **QUICK,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.heatmap, wanted.heatmap, atol=1e-4)
+    assert (found.distinct == np.asarray(wanted.distinct)).mean() > 0.99
+    file = save_analyses(tmp_path / "several.npz", [found], {})
+    (read,) = load_analyses(file)[0]
+    assert draw.png(draw.figure_of(read)) == draw.png(draw.figure_of(found))
+    plain = found._replace(repeats=1, distinct=None)
+    assert draw.png(draw.figure_of(plain)) != draw.png(draw.figure_of(found))
+    assert "name one fill, or draw several" in refusal(
+        analyses.occlusion, *run, repeats=4, fill="gray", **QUICK
+    )
+    assert "fills: expected 3 or more" in refusal(analyses.occlusion, *run, repeats=2, **QUICK)

@@ -7,7 +7,8 @@ from PIL import Image
 
 import jaxviz
 from jaxviz import analyses, draw, sweep
-from jaxviz.networks.heads import head_features, load_head, save_head, with_head
+from jaxviz.networks.head_features import head_features
+from jaxviz.networks.heads import load_head, save_head, with_head
 
 pytestmark = pytest.mark.once
 

@@ -1,18 +1,20 @@
 """What mattered for a score in each picture, found by hiding parts of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jax import random
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import ImageColor, ImageFilter
 
 from .._checks import InputError, finite, pair
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import by_images
 from ..techniques.occlusion.mapping import occlusion_map, window_starts
+from ..techniques.occlusion.uncertainty import occlusion_statistics, random_fills
 from .base import Picture, kind, normalized, number, picture_fields, read_pictures
-from .targets import find_target
+from .targets import Target, find_target
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -32,7 +34,8 @@ class OcclusionAnalysis(NamedTuple):
     its drop. `fill` is what hid, as it was asked for, `fill_values` in normalized units, for each
     channel or each pixel, and `fill_pixels` as it looks. `row_starts` and `col_starts` are the
     first pixels of the windows; `scores`, `baseline`, `heatmap` and `coverage` are those of
-    `jaxviz.OcclusionMap`.
+    `jaxviz.OcclusionMap`. If fills were drawn, `repeats` of them, these are means over them, and
+    `distinct` says where the heatmap is told from zero.
     """
 
     network: str
@@ -56,6 +59,8 @@ class OcclusionAnalysis(NamedTuple):
     baseline: Float[np.ndarray, " pictures"]
     heatmap: Float[np.ndarray, "pictures height width"]
     coverage: Int[np.ndarray, "height width"]
+    repeats: int = 1
+    distinct: Bool[np.ndarray, "pictures height width"] | None = None
 
     @property
     def answers(self) -> list[str]:
@@ -98,6 +103,8 @@ def occlusion(
     window: int | tuple[int, int] = 32,
     stride: int | tuple[int, int] = 8,
     fill: str | None = None,
+    repeats: int = 1,
+    seed: int = 0,
     score: str = "log-probability",
     chunk_size: int | None = None,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
@@ -114,6 +121,10 @@ def occlusion(
         fill: what hides: "mean" (of the training pictures), "gray", "black", "white", "blur" (of
             the picture) or a color such as "#80a0ff". By default the mean, gray where it is not
             known.
+        repeats: how many fills to draw instead, three or more: the pictures moved at random, noise,
+            and each picture blurred (`jaxviz.random_fills`). The map is their mean, with what is
+            not told from zero.
+        seed: of the fills that are drawn.
         score: of a class: "log-probability", "probability" or "logit".
         chunk_size: variants evaluated at a time, by default what memory allows.
         track: hands the pictures on one after the other, as a progress bar does.
@@ -139,15 +150,21 @@ def occlusion(
     ]
     if len({one.unit for one in found}) > 1:
         raise InputError("targets: expected classes alone or feature maps alone, got both")
-    fill = fill or usual_fill(network)
-    fills = [fill_value(fill, network, one.pixels) for one in read]
+    if repeats == 1:
+        fill = fill or usual_fill(network)
+        fills = [fill_value(fill, network, one.pixels) for one in read]
+        drawn = [one[None] for one in fills]
+    else:
+        if fill is not None:
+            raise InputError("fill, repeats: name one fill, or draw several")
+        images, key = normalized(network, np.stack([one.pixels for one in read])), random.key(seed)
+        made = np.asarray(random_fills(images, key=key, num=repeats))
+        fill, fills, drawn = f"{repeats} drawn", list(made[0]), list(made.swapaxes(0, 1))
+    options = {"window": window, "stride": stride, "chunk_size": chunk_size}
     results = [
-        occlusion_map(
-            network.apply, network.params, normalized(network, one.pixels[None]),
-            score=target.score, window=window, stride=stride, fill=filling, chunk_size=chunk_size,
-        )
-        for one, target, filling in track([*zip(read, found, fills, strict=True)])
-    ]  # fmt: skip
+        _measured(network, one, target, own, seed, options)
+        for one, target, own in track([*zip(read, found, drawn, strict=True)])
+    ]
     for one, result in zip(read, results, strict=True):
         finite(result.baseline, f"score of {one.name}")
     sizes, steps = pair(window, "window"), pair(stride, "stride")
@@ -178,7 +195,36 @@ def occlusion(
         baseline=joined("baseline"),
         heatmap=joined("heatmap"),
         coverage=np.asarray(results[0].coverage),
+        repeats=repeats,
+        distinct=joined("distinct") if repeats > 1 else None,
     )
+
+
+class _Measured(NamedTuple):
+    scores: Any
+    baseline: Any
+    heatmap: Any
+    coverage: Any
+    distinct: Any = None
+
+
+def _measured(
+    network: "Network",
+    picture: Picture,
+    target: Target,
+    fills: Any,
+    seed: int,
+    options: Mapping[str, Any],
+) -> _Measured:
+    """What one picture's occlusion gives, by one fill or by several."""
+    run = network.apply, network.params, normalized(network, picture.pixels[None])
+    if len(fills) == 1:
+        return _Measured(*occlusion_map(*run, score=target.score, fill=fills[0], **options))
+    found = occlusion_statistics(
+        *run, score=target.score, fills=fills[:, None], key=random.key(seed), **options
+    )
+    mean = found.baseline[:, None, None] - found.drop
+    return _Measured(mean, found.baseline, found.heatmap, found.coverage, found.distinct)
 
 
 def usual_fill(network: "Network") -> str:

@@ -14,7 +14,7 @@ from .. import sweep
 from .._checks import InputError
 from .._contract import layer_names, outputs_of, selected
 from .._typing import Progress
-from ..networks.heads import GRID, Head, digest_of, head_features
+from ..networks.head_features import GRID, Head, head_features
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
 from ..techniques.faithfulness.controls import shuffled_params
@@ -202,7 +202,7 @@ def probe(
     )
     head = Head(
         np.asarray(chosen.weights), np.asarray(chosen.bias), best, GRID, analysis.classes,
-        network.name, digest_of(network),
+        network.name, network.provenance.get("sha256", ""),
     )  # fmt: skip
     return Probed(analysis, head, tuple(features.skipped))
 

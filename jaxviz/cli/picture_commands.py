@@ -102,6 +102,16 @@ def occlude(
             show_default="mean, gray where it is not known",
         ),
     ] = None,
+    repeats: Annotated[
+        int,
+        typer.Option(
+            "--repeats",
+            min=1,
+            help="Draw so many fills instead, three or more (parts of pictures, noise, blur): the "
+            "map is their mean, and hatched where it is not told from zero.",
+        ),
+    ] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Of the fills that are drawn.")] = 0,
     score: Annotated[
         str, typer.Option("--score", help="`log-probability`, `probability` or `logit`.")
     ] = "log-probability",
@@ -131,13 +141,14 @@ def occlude(
     several = len(pictures) > 1
     with contextlib.nullcontext() if several else status("hiding parts of the picture"):
         found = analyses.occlusion(
-            model, pictures, targets=target, window=window, stride=stride, fill=fill, score=score,
-            chunk_size=batch_size,
+            model, pictures, targets=target, window=window, stride=stride, fill=fill,
+            repeats=repeats, seed=seed, score=score, chunk_size=batch_size,
             track=lambda items: track(items, len(items), "occluding") if several else iter(items),
         )  # fmt: skip
     options = {
         "pictures": [str(one) for one in pictures], "target": target, "window": window,
-        "stride": stride, "fill": found.fill, "score": score, "batch_size": batch_size,
+        "stride": stride, "fill": found.fill, "repeats": repeats, "seed": seed, "score": score,
+        "batch_size": batch_size,
     }  # fmt: skip
     write_analyses(
         output, [found], model, options, dpi=dpi, save_arrays=save_arrays,

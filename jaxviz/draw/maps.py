@@ -103,7 +103,8 @@ class Heatmap(NamedTuple):
     """One occlusion result to draw.
 
     The picture, its signed heatmap, a caption, the window's size, and what the window hides behind:
-    a color (3,) or a picture of the same size, uint8.
+    a color (3,) or a picture of the same size, uint8. `distinct`, of the heatmap's shape, is where
+    it is told from zero; elsewhere it is hatched.
     """
 
     pixels: Any
@@ -111,6 +112,7 @@ class Heatmap(NamedTuple):
     caption: str
     window: tuple[int, int]
     fill: Any = (128, 128, 128)
+    distinct: Any = None
 
 
 def heatmap_rows(
@@ -152,6 +154,8 @@ def heatmap_rows(
         show(picture, _hidden(one), caption)
         _outline(picture, one.window)
         show(alone, values, "what hiding did", cmap=SIGNED, norm=norm, vmin=None, vmax=None)
+        if one.distinct is not None:
+            _hatch(alone, one.distinct)
         show(both, faint_gray(one.pixels), "on the picture")
         faint = np.full(values.shape, 0.65)  # a plain number counts twice in a PDF or SVG
         both.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
@@ -160,6 +164,15 @@ def heatmap_rows(
         show(mattered, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
         _color_bar(figure, list(places), SIGNED, norm, unit, side)
     return figure
+
+
+def _hatch(axes: Any, distinct: Any) -> None:
+    """Lines over what is not told from zero."""
+    if not np.all(distinct):
+        lines = axes.contourf(
+            ~np.asarray(distinct), levels=[0.5, 1.5], colors="none", hatches=["////"]
+        )
+        lines.set(edgecolor="#8c8c8c", linewidth=0)
 
 
 _CORNER = 6  # pixels from the picture's edges to the window that is drawn

@@ -75,10 +75,11 @@ def occlusion(
     5
     """
     captions = zip(analysis.pictures, analysis.answers, strict=True)
+    told = [None] * len(analysis.pictures) if analysis.distinct is None else analysis.distinct
     rows = [
-        Heatmap(pixels, heatmap, f"{picture}: {answer}", analysis.window, fill)
-        for pixels, heatmap, fill, (picture, answer) in zip(
-            analysis.pixels, analysis.heatmap, analysis.fill_pixels, captions, strict=True
+        Heatmap(pixels, heatmap, f"{picture}: {answer}", analysis.window, fill, distinct)
+        for pixels, heatmap, fill, (picture, answer), distinct in zip(
+            analysis.pixels, analysis.heatmap, analysis.fill_pixels, captions, told, strict=True
         )
     ]
     height, width = analysis.window
@@ -89,6 +90,11 @@ def occlusion(
         unit=analysis.unit,
         least_scale=analysis.least_scale,
         one_scale=one_scale,
-        title=f"{analysis.network}: window {height} x {width}, stride {step}, fill {analysis.fill}",
+        title=f"{analysis.network}: window {height} x {width}, stride {step}, "
+        + (
+            f"fill {analysis.fill}"
+            if analysis.repeats == 1
+            else f"mean of {analysis.repeats} fills; hatched: not told from zero"
+        ),
         style=style,
     )

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,57 +11,12 @@ import numpy as np
 
 from .._checks import InputError, unknown
 from .._typing import Outputs, Params
+from .head_features import Head, head_features
 from .network import Network
 from .spec import ROLES
 from .weights_files import DIGEST, check_digest, read_weights, save_weights, tensors_digest
 
-GRID = 6  # cells along a side, over which maps are averaged
 _KIND = "jaxviz head"
-
-
-class Head(NamedTuple):
-    """A linear classifier on `layer`: `head_features(values, grid) @ weights + bias` are logits.
-
-    `network` is the name of the network, `digest` the sha256 of its weights, empty where it is not
-    known; `labels` are the classes.
-    """
-
-    weights: Any
-    bias: Any
-    layer: str
-    grid: int
-    labels: tuple[str, ...]
-    network: str
-    digest: str = ""
-
-
-def head_features(values: Any, grid: int = GRID) -> Any:
-    """Activations (batch, ...) as vectors (batch, dim); maps are averaged over a grid of cells.
-
-    A map of no more than `grid` rows or columns keeps these.
-
-    >>> head_features(jnp.arange(8.0).reshape(1, 2, 4, 1), 2).tolist()
-    [[0.5, 2.5, 4.5, 6.5]]
-    """
-    if values.ndim == 4:
-        rows, cols = (_averages(length, grid, values.dtype) for length in values.shape[1:3])
-        values = jnp.einsum("rh,bhwc,kw->brkc", rows, values, cols, precision="highest")
-    return values.reshape(len(values), -1)
-
-
-def _averages(length: int, cells: int, dtype: Any) -> np.ndarray:
-    """(cells, length): each row averages the pixels of a cell; neighbors may share one."""
-    cells = min(cells, length)
-    first = np.arange(cells) * length // cells
-    last = -(-np.arange(1, cells + 1) * length // cells)
-    places = np.arange(length)[None]
-    inside = (places >= first[:, None]) & (places < last[:, None])
-    return (inside / inside.sum(axis=1, keepdims=True)).astype(dtype)
-
-
-def digest_of(network: Network) -> str:
-    """The sha256 of a network's weights file; empty where it is not known."""
-    return str(network.provenance.get("sha256", ""))
 
 
 class _Headed:
@@ -98,7 +53,7 @@ def with_head(network: Network, head: Head) -> Network:
     """
     if network.name != head.network:
         raise InputError(f"head: fitted to {head.network}, not to {network.name}; see --network")
-    if head.digest and digest_of(network) not in ("", head.digest):
+    if head.digest and network.provenance.get("sha256", "") not in ("", head.digest):
         raise InputError(f"head: fitted to {head.network} with other weights; see --weights")
     layers = network.layers()
     if head.layer not in layers:

@@ -24,7 +24,8 @@ class OcclusionStatistics(NamedTuple):
     and near 0 or 1 is what no fill alone explains. `heatmap` (batch, height, width) is the drop on
     the pixels, as in `OcclusionMap`, `heatmap_error` its standard error, and `distinct` where its
     95 % interval (Student's t) leaves zero out. `scores` (fills, batch, rows, cols) are all that
-    was measured, and `baseline` (batch,) the score of the whole image.
+    was measured, `baseline` (batch,) is the score of the whole image, and `coverage`
+    (height, width) how many windows cover each pixel.
     """
 
     drop: Any
@@ -35,6 +36,7 @@ class OcclusionStatistics(NamedTuple):
     distinct: Any
     scores: Any
     baseline: Any
+    coverage: Any
 
 
 def occlusion_statistics(
@@ -110,7 +112,7 @@ def occlusion_statistics(
     sure = float(stdtrit(len(scores) - 1, _SURE))
     return OcclusionStatistics(
         drop, error, _beats(drops, drop, key, num_chance), heatmap, heatmap_error,
-        jnp.abs(heatmap) > sure * heatmap_error, scores, baseline,
+        jnp.abs(heatmap) > sure * heatmap_error, scores, baseline, drawn[0][0].coverage,
     )  # fmt: skip
 
 
