@@ -20,6 +20,7 @@ from jaxviz.pictures.sets import load_pictures
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "jax", "jaxlib", "flax", "numpy", "torch", "captum", "faiss-cpu", "scikit-learn",
+    "torch-lucent",
 )  # fmt: skip
 RESULTS = pytest.StashKey()
 

@@ -20,9 +20,9 @@ import numpy as np
 from scipy import stats
 
 import jaxviz
+from jaxviz._blur import blurred
 from jaxviz.pictures.folders import find_pictures
 from jaxviz.pictures.sets import load_pictures
-from jaxviz.techniques.faithfulness.curves import blurred
 
 KEY = jax.random.key(0)
 BLUR = 10.0  # pixels

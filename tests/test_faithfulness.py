@@ -9,7 +9,8 @@ from scipy import ndimage, stats
 from tolerances import assert_close
 
 import jaxviz
-from jaxviz.techniques.faithfulness.curves import blurred, pixel_ranks
+from jaxviz._blur import blurred
+from jaxviz.techniques.faithfulness.curves import pixel_ranks
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -57,9 +58,11 @@ def test_deletion_and_insertion_equal_a_plain_loop(steps, chunk_size):
     assert_close(gone.scores, loop(IMAGES, filled, steps))
     back = jaxviz.insertion_curve(*RUN, HEATMAP, fill=fill, **options)
     assert_close(back.scores, loop(filled, IMAGES, steps))
-    soft = np.stack(
-        [ndimage.gaussian_filter(x, (2, 2, 0), mode="nearest", truncate=4) for x in IMAGES]
-    )
+
+    def gaussian(x):
+        return ndimage.gaussian_filter(x, (2, 2, 0), mode="constant", truncate=9)
+
+    soft = np.stack([gaussian(x) / gaussian(np.ones_like(x)) for x in IMAGES])
     back = jaxviz.insertion_curve(*RUN, HEATMAP, blur=2.0, **options)
     assert_close(back.scores, loop(soft, IMAGES, steps))
     assert_close(back.area, np.trapezoid(np.asarray(back.scores), np.asarray(back.shares), axis=1))

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._blur import blurred
 from ..._checks import InputError, image_batch, image_type, is_key
 from ..._checks import image_shape as checked_shape
 from ..._contract import outputs_of
 from ..._typing import Apply, Images, Params
 from ...jaxpr.recording import record
-from .curves import blurred
 
 _BLOB = 5  # a side is so many times as long as the blob's standard deviation
 

@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 
 from ... import devices
 from ..._asked import Problem, chunk_of, indices, problem
-from ..._checks import InputError, count, finite, image_fill, is_finite, is_key
+from ..._blur import blurred
+from ..._checks import InputError, count, finite, image_fill, is_key
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import evaluate
 
@@ -174,30 +175,3 @@ def pixel_ranks(heatmap: Any, key: Any) -> Any:
     flat = heatmap.ravel()
     order = jnp.lexsort((jax.random.uniform(key, flat.shape), -flat))
     return jnp.argsort(order).astype(jnp.int32).reshape(heatmap.shape)
-
-
-def blurred(images: Any, sigma: float) -> Any:
-    """Images (batch, height, width, channel) blurred by a Gaussian of so many pixels.
-
-    The nearest pixels of the image stand in for what lies beyond its edges.
-
-    >>> blurred(jnp.ones((1, 3, 3, 1)), 2.0).round(4).ravel().tolist()
-    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
-    """
-    if not is_finite(sigma) or sigma < 0:
-        raise InputError(f"blur: expected pixels, 0 or more, got {sigma!r}")
-    if sigma == 0:
-        return images
-    rows, cols = (_gaussian(length, sigma).astype(images.dtype) for length in images.shape[1:3])
-    return jnp.einsum("rh,bhwc,kw->brkc", rows, images, cols, precision="highest")
-
-
-def _gaussian(length: int, sigma: float) -> np.ndarray:
-    """The matrix (length, length) that blurs an axis, its ends repeated."""
-    reach = int(np.ceil(4 * sigma))
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
-    places = np.clip(np.arange(length)[:, None] + offsets[None], 0, length - 1)
-    matrix = np.zeros((length, length))
-    np.add.at(matrix, (np.arange(length)[:, None], places), weights / weights.sum())
-    return matrix

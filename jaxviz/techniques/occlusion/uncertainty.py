@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import stdtrit
 
+from ..._blur import blurred
 from ..._checks import InputError, count, image_batch, is_key
 from ..._typing import Apply, Images, Params, Score
 from .mapping import occlusion_map
@@ -167,20 +168,11 @@ def random_fills(images: Images, *, key: Any, num: int) -> Any:
     def noise(key: Any) -> Any:
         return mean + spread * jax.random.normal(key, images.shape, images.dtype)
 
-    def blurred(key: Any) -> Any:
+    def soft(key: Any) -> Any:
         low, high = (share * min(height, width) for share in _BLURS)
-        sigma = jax.random.uniform(key, (), images.dtype, minval=low, maxval=high)
-        rows, cols = (_blur(length, sigma, images.dtype) for length in (height, width))
-        return jnp.einsum("rh,bhwc,kw->brkc", rows, images, cols, precision="highest")
+        return blurred(images, jax.random.uniform(key, (), images.dtype, minval=low, maxval=high))
 
-    kinds = (moved, noise, blurred)
+    kinds = (moved, noise, soft)
     return jnp.stack(
         [kinds[place % 3](jax.random.fold_in(key, place)) for place in range(count(num, "num"))]
     )
-
-
-def _blur(length: int, sigma: Any, dtype: Any) -> Any:
-    """The matrix (length, length) of a Gaussian, of which each row sums to 1."""
-    places = jnp.arange(length, dtype=dtype)
-    weights = jnp.exp(-0.5 * ((places[:, None] - places[None]) / sigma) ** 2)
-    return weights / weights.sum(axis=1, keepdims=True)
