@@ -69,6 +69,14 @@ def no_fetched_weights(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick_tours():
+    """Tours make images in two steps; what these look like, `make tour` shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxviz.report.tour._STEPS", 2)
+        yield
+
+
 @pytest.fixture
 def unchecked():
     """Turn the annotations' checks off, to see what a caller without them is told."""

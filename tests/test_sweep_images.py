@@ -24,6 +24,8 @@ from tolerances import assert_close
 import jaxviz
 from jaxviz import sweep
 
+pytestmark = pytest.mark.once
+
 FILES = ["images.npy", "index.jsonl", "jaxviz.json", "sweep-00000-of-00001.npz", "traces.npy"]
 
 
