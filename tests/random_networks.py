@@ -14,7 +14,7 @@ from jax import Array, lax
 
 # Of properties of these: the same few networks each time, and others where more are asked for.
 SETTINGS = settings(
-    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "12")),
+    max_examples=int(os.environ.get("JAXVIZ_NUM_CASES", "8")),
     deadline=None,
     derandomize="JAXVIZ_NUM_CASES" not in os.environ,
     database=None,

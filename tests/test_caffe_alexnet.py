@@ -147,6 +147,7 @@ def test_receptive_fields_are_the_known_ones(layer, size, stride, offset, networ
     assert field.offset == (offset, offset)
 
 
+@pytest.mark.once
 def test_occlusion_recomputes_boxes_and_equals_whole_passes(network, photograph):
     images = network.preprocess([photograph])
     options = {"window": 60, "stride": 56, "fill": 0.0}
@@ -174,6 +175,7 @@ def test_no_layer_before_the_dense_ones_is_evaluated_whole(network):
     assert all(step.share < 0.7 for step in convolutions)
 
 
+@pytest.mark.once
 def test_every_technique_shows_it(network, photographs):
     run = network.apply, network.params
     images = network.preprocess(sorted(photographs.glob("*/*"))[:4])

@@ -10,6 +10,8 @@ from tolerances import assert_close
 import jaxviz
 from jaxviz import sweep
 
+pytestmark = pytest.mark.once
+
 K = 3
 FOLDERS = [
     ROOT / "examples" / "images",
