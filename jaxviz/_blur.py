@@ -16,7 +16,9 @@ def blurred(images: Any, sigma: Any) -> Any:
     >>> blurred(jnp.ones((1, 3, 3, 1)), 2.0).round(4).ravel().tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    if not isinstance(sigma, jax.Array):
+    images = jnp.asarray(images)
+    if not isinstance(sigma, jax.core.Tracer):
+        sigma = sigma.item() if isinstance(sigma, jax.Array) and sigma.ndim == 0 else sigma
         if not is_finite(sigma) or sigma < 0:
             raise InputError(f"blur: expected pixels, 0 or more, got {sigma!r}")
         if sigma == 0:

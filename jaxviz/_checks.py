@@ -113,6 +113,25 @@ def channels(asked: Sequence[int], most: int) -> list[int]:
     return list(asked)
 
 
+def number_list(asked: Any, name: str, length: int) -> list[int]:
+    """Which of so many are asked for: whole numbers from 0, by default all.
+
+    >>> number_list(None, "channels", 3), number_list(np.array([2, 0]), "channels", 3)
+    ([0, 1, 2], [2, 0])
+    """
+    if asked is None:
+        return list(range(length))
+    try:
+        chosen = np.asarray(asked)
+    except ValueError:  # lists of several lengths
+        chosen = np.zeros(())
+    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+        raise InputError(f"{name}: expected some whole numbers, got {asked!r}")
+    if chosen.min() < 0 or chosen.max() >= length:
+        raise InputError(f"{name}: expected 0 to {length - 1}, got {chosen.tolist()}")
+    return chosen.tolist()
+
+
 def choice(value: str, name: str, valid: Iterable[str]) -> str:
     """Return `value` if it is one of `valid`."""
     names = list(valid)
@@ -142,6 +161,15 @@ def is_key(leaf: Any) -> bool:
     if dtype == np.uint32:
         return leaf.shape[-1:] == (2,)
     return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def random_key(key: Any) -> Any:
+    """Return `key` if it is one random key."""
+    is_old = getattr(key, "dtype", None) == np.uint32
+    if not is_key(key) or jnp.ndim(key) != is_old:
+        got = f"keys of shape {jnp.shape(key)}" if is_key(key) else repr(key)
+        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {got}")
+    return key
 
 
 def what_was_raised(error: BaseException) -> str:

@@ -370,4 +370,6 @@ def test_occlusion_by_several_fills_says_what_is_told_from_zero(squeezenet, cat,
     assert "name one fill, or draw several" in refusal(
         analyses.occlusion, *run, repeats=4, fill="gray", **QUICK
     )
-    assert "fills: expected 3 or more" in refusal(analyses.occlusion, *run, repeats=2, **QUICK)
+    assert "repeats: expected 1, or 3 or more" in refusal(
+        analyses.occlusion, *run, repeats=2, **QUICK
+    )

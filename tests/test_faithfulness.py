@@ -124,6 +124,24 @@ def test_sensitivity_is_the_correlation_over_all_cells():
     assert_close(np.abs(found), np.ones(2))  # of two cells, any two numbers are correlated
 
 
+def test_what_does_not_vary_has_no_correlation():
+    flat = np.full((1, 299, 299), 0.1, np.float32)
+    assert np.isnan(jaxviz.rank_correlation(flat, flat)).all()
+    run = (linear, WEIGHTS, IMAGES)
+    everything = jaxviz.sensitivity_n(
+        *run, HEATMAP + 0.3, score=SCORE, window=(2, 3), sizes=[9], fill=0, key=KEY
+    )
+    assert np.isnan(everything.correlation).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, bool])
+def test_heatmaps_of_whole_numbers_rank_as_they_are(dtype):
+    heatmap = (HEATMAP > 0).astype(dtype)
+    options = {"score": SCORE, "fill": 0, "key": KEY}
+    found = jaxviz.deletion_curve(*RUN, heatmap, **options).area
+    assert_close(found, jaxviz.deletion_curve(*RUN, heatmap.astype(np.float32), **options).area)
+
+
 def test_infidelity_is_what_it_is_defined_as():
     grid = {"window": 3, "stride": 2}
     occluded = jaxviz.occlusion_map(*RUN, score=SCORE, fill=0.5, **grid)
@@ -137,7 +155,7 @@ def test_infidelity_is_what_it_is_defined_as():
         ]  # fmt: skip
         sums, drops = np.array(pairs).T
         values.append(((sums - drops) ** 2).mean())
-        best = (sums * drops).sum() / (sums**2).sum()
+        best = max((sums * drops).sum(), 0) / (sums**2).sum()
         assert_close(found.factor[place], best)
         assert_close(found.normalized[place], ((best * sums - drops) ** 2).sum() / (drops**2).sum())
     assert_close(found.value, values)
@@ -276,6 +294,15 @@ def test_controls():
             *RUN, score=jaxviz.logit([0, 1]), window=2, stride=2, key=KEY,
             fills=np.zeros((3, *IMAGES.shape), np.float32)),
          "score: expected one class for all images"),
+        (lambda: jaxviz.deletion_curve(
+            *RUN, HEATMAP, score=SCORE, fill=0, key=jax.random.split(KEY, 2)),
+         "key: expected a random key, such as jax.random.key(0), got keys of shape (2,)"),
+        (lambda: jaxviz.sensitivity_n(
+            *RUN, HEATMAP, score=SCORE, window=2, sizes=[], fill=0, key=KEY),
+         "sizes: expected some whole numbers"),
+        (lambda: jaxviz.cascading_randomization(*RUN[:2], (6, 7, 3), key=5), "key: expected"),
+        (lambda: jaxviz.rank_correlation(HEATMAP, HEATMAP[:1]), "expected two of one shape"),
+        (lambda: blurred(IMAGES, jnp.float32(-1)), "blur: expected pixels, 0 or more"),
         (lambda: jaxviz.random_fills(IMAGES, key=KEY, num=0), "num: expected a positive"),
         (lambda: jaxviz.infidelity(
             HEATMAP, jaxviz.occlusion_map(*RUN, score=SCORE, window=3, stride=3, fill=0),

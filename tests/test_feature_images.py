@@ -142,6 +142,18 @@ def test_variants_differ_more_where_that_counts():
     assert spread(1.0) > 0.3 > spread(0)
 
 
+def test_variants_of_a_silent_layer_do_not_stay_gray():
+    """Where nothing fires there is no likeness to speak of, and the gradient must not be lost."""
+
+    def apply(params, images):
+        return {"maps": jax.nn.relu(images @ params - 50)}
+
+    weights = np.full((3, 4), 30, np.float32)
+    score = jaxviz.channel_mean("maps", 0)
+    options = {"score": score, "variants": 2, "steps": 200, "parametrization": "fourier"}
+    assert (made(apply, weights, **options).scores > 0).all()
+
+
 @given(
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)), seed=st.integers(0, 99),
     angle=st.floats(-90, 90), factor=st.floats(0.3, 3), shift=st.floats(-9, 9),
@@ -206,6 +218,12 @@ def test_colors_and_spectrum_are_those_of_photographs():
         ({"transformations": Transformations(scale=(0, 1))}, "transformations: scale is (0, 1)"),
         ({"transformations": Transformations(shift=-1)}, "transformations: shift is -1"),
         ({"optimizer": 0.05}, "optimizer: expected one of optax"),
+        ({"parametrization": 5}, "parametrization: expected fourier, phases, pixels or a Par"),
+        ({"transformations": "none"}, "transformations: expected Transformations()"),
+        ({"transformations": Transformations(scale=1.0)}, "transformations: scale is 1.0"),
+        ({"prepare": 5}, "prepare: expected a function of pixels"),
+        ({"key": jax.random.split(KEY, 2)}, "key: expected a random key, such as"),
+        ({"numbers": []}, "numbers: expected some whole numbers"),
         ({"chunk_size": -3}, "chunk_size: expected a positive whole number"),
         ({"score": 3}, "score: expected a function of the outputs"),
         ({"score": lambda outputs: outputs["scores"].sum()}, "score: expected one array"),
@@ -218,9 +236,12 @@ def test_what_cannot_be_done_is_one_line(options, message, unchecked):
 def test_scores_that_do_not_go_together(unchecked):
     one, many = jaxviz.logit(0), jaxviz.channel_mean("scores")
     assert "score: a sum of scores of shapes" in refusal(made, score=one + many)
-    assert "a class for each image cannot be added" in refusal(lambda: one + jaxviz.logit([0, 1]))
+    assert "a class for each image cannot be added or multiplied" in refusal(
+        lambda: one + jaxviz.logit([0, 1])
+    )
     assert "can be multiplied by a number" in refusal(lambda: one * "2")
     assert "can be added to a score, got 3" in refusal(lambda: one + 3)
     assert "got 3 weights" in refusal(made, score=jaxviz.direction("scores", [1, 2, 3]))
     assert "expected a number for each channel" in refusal(jaxviz.direction, "scores", "ab")
+    assert sum([one, one, one]) == one + one + one
     assert one - one == jaxviz.logit(0) - jaxviz.logit(0)

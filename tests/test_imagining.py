@@ -6,6 +6,7 @@ import pytest
 from sweeping import names
 
 from jaxviz import analyses, draw, sweep
+from jaxviz.files import write_manifest
 from jaxviz.networks.opening import open_network
 
 pytestmark = pytest.mark.once
@@ -106,6 +107,13 @@ def test_imagine_every_channel_is_kept_and_continued(own, command):
     assert command(*arguments[:-1], 4, "--restart")[0] == 0
 
 
+def test_another_folder_of_ours_is_left_alone(own, command):
+    (own / "made").mkdir()
+    write_manifest(own / "made", {"kind": "top patches"})
+    code, _, error = command("imagine", "--network", "own.py:small", "-o", "made")
+    assert (code, "holds top patches; name another folder" in error) == (2, True)
+
+
 def test_patches_beside_what_was_made(own, command):
     pixels = np.random.default_rng(0).integers(0, 255, (4, 30, 30, 3), np.uint8)
     (own / "pictures").mkdir()
@@ -128,7 +136,7 @@ def test_patches_beside_what_was_made(own, command):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--channel", 7), "channel: expected 0 to 6"),
+        (("--channel", 7), "channels: expected 0 to 6"),
         (("--class", "cow"), "target: no class is called 'cow'"),
         (("--class", "cat", "--layer", "maps"), "layer: classes have their own"),
         (("--class", "cat", "--channel", 1), "name one of them"),

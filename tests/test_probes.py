@@ -99,7 +99,7 @@ def test_vectors_that_are_all_the_same_give_the_largest_class():
 @pytest.mark.parametrize(
     ("features", "labels", "options", "message"),
     [
-        (np.ones(6), [0, 0, 0, 1, 1, 1], {}, "features: expected vectors (num, dim)"),
+        (np.ones(6), [0, 0, 0, 1, 1, 1], {}, "features: expected an array (num, dim)"),
         (np.full((6, 1), np.nan), [0, 0, 0, 1, 1, 1], {}, "features: expected finite numbers"),
         (np.ones((6, 1)), [0, 0, 0, 1, 1], {}, "labels: expected 6 whole numbers"),
         (np.ones((6, 1)), [0.0] * 6, {}, "labels: expected 6 whole numbers"),

@@ -97,6 +97,14 @@ def test_a_head_comes_back_from_its_file(alexnet, probed, tmp_path):
     np.testing.assert_array_equal(network.kernel("conv1"), alexnet.kernel("conv1"))
 
 
+def test_a_network_with_a_head_is_not_probed(alexnet, few, probed):
+    network = with_head(alexnet, probed.head)
+    again = with_head(network, probed.head)
+    assert [*again.layers()][-2:] == ["head", "head1"]
+    pictures = sweep.folder_pictures(few, alexnet.preprocessing)
+    assert "head: a probe asks the network itself" in refusal(analyses.probe, network, pictures)
+
+
 def test_heads_that_do_not_fit(alexnet, squeezenet, probed, tmp_path):
     head = probed.head
     assert "head: fitted to alexnet, not to squeezenet" in refusal(with_head, squeezenet, head)
@@ -122,6 +130,7 @@ def test_commands_with_ones_own_classes(few, command, tmp_path, monkeypatch):
     code, out, _ = command("probe", few, "--save", "own.safetensors", *arguments)
     assert code == 0
     assert "own.safetensors" in out
+    assert command("probe", few, "--save", "own.safetensors", *arguments)[0] == 0  # once more
     (read,) = analyses.load_analyses("probe.npz")[0]
     assert read.shuffled is None
     picture = EXAMPLES / "person" / "astronaut.png"

@@ -1,5 +1,7 @@
 """Sweeps that make feature images: the same to the bit however they are made, and never lost."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import numpy as np
 import pytest
@@ -70,6 +72,16 @@ def test_two_processes_change_no_bit(tmp_path, undisturbed):
         assert_same(np.load(tmp_path / f"{i}.npz"), undisturbed)
 
 
+def test_a_process_without_a_batch_has_nothing_to_do(tmp_path):
+    """One batch is the second process's; the first one writes the files as soon as it is done."""
+    options = {"layers": "dense", "channels": [1], "folder": tmp_path}
+    with ThreadPoolExecutor() as pool:
+        parts = [sweep.Part(i, 2) for i in range(2)]
+        found = [*pool.map(lambda part: flat(made(**options, part=part)), parts)]
+    assert_same(found[0], flat(made(layers="dense", channels=[1])))
+    assert_same(found[1], found[0])
+
+
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path, undisturbed):
     def stop(done, total):
         assert total == 18
@@ -123,7 +135,9 @@ def test_folders_that_hold_no_whole_images(tmp_path):
     assert "missing or damaged" in refusal(sweep.load_feature_images, tmp_path)
 
 
-def test_what_cannot_be_made_is_one_line():
+def test_what_cannot_be_made_is_one_line(unchecked):
     assert "layer: unknown name 'conv9'" in refusal(made, layers="conv9")
-    assert "channel: expected 0 to 10" in refusal(made, layers="dense", channels=[11])
+    assert "channels: expected 0 to 10" in refusal(made, layers="dense", channels=[11])
+    assert "channels: expected some whole numbers" in refusal(made, layers="dense", channels=[])
+    assert "channels: expected some whole numbers" in refusal(made, layers="dense", channels=[1.5])
     assert "key: expected a random key" in refusal(made, key=1)

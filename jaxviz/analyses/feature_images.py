@@ -130,9 +130,9 @@ def feature_images(
     made = sweep.feature_images(
         network.apply, network.params, layers=layer, key=jax.random.key(seed),
         image_shape=network.preprocessing.fitted_shape, prepare=network.preprocessing.normalize,
-        channels=list(channels) or None, negative=negative, variants=variants, steps=steps,
-        parametrization=parametrization, batch_size=batch_size, folder=folder, part=part,
-        progress=progress, provenance={"provenance": provenance(network, options)},
+        channels=channels if len(channels) else None, negative=negative, variants=variants,
+        steps=steps, parametrization=parametrization, batch_size=batch_size, folder=folder,
+        part=part, progress=progress, provenance={"provenance": provenance(network, options)},
     )[layer]  # fmt: skip
     titles = [
         network.label(channel) if layer == spec.logits else f"channel {channel}"

@@ -8,7 +8,7 @@ from jax import random
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import ImageColor, ImageFilter
 
-from .._checks import InputError, finite, pair
+from .._checks import InputError, count, finite, pair
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import by_images
 from ..techniques.occlusion.mapping import occlusion_map, window_starts
@@ -34,8 +34,9 @@ class OcclusionAnalysis(NamedTuple):
     its drop. `fill` is what hid, as it was asked for, `fill_values` in normalized units, for each
     channel or each pixel, and `fill_pixels` as it looks. `row_starts` and `col_starts` are the
     first pixels of the windows; `scores`, `baseline`, `heatmap` and `coverage` are those of
-    `jaxviz.OcclusionMap`. If fills were drawn, `repeats` of them, these are means over them, and
-    `distinct` says where the heatmap is told from zero.
+    `jaxviz.OcclusionMap`. If fills were drawn, `repeats` of them, scores and heatmap are means
+    over them, `fill_values` and `fill_pixels` are the first, and `distinct` says where the heatmap
+    is told from zero.
     """
 
     network: str
@@ -150,6 +151,8 @@ def occlusion(
     ]
     if len({one.unit for one in found}) > 1:
         raise InputError("targets: expected classes alone or feature maps alone, got both")
+    if repeats != 1 and count(repeats, "repeats") < 3:
+        raise InputError(f"repeats: expected 1, or 3 or more, got {repeats}")
     if repeats == 1:
         fill = fill or usual_fill(network)
         fills = [fill_value(fill, network, one.pixels) for one in read]

@@ -140,7 +140,10 @@ def probe(
     ([[3, 0], [0, 3]], 1.0)
     """
     names = _layers(network, layers)
-    told = list(labels) if labels != "folders" else labels_of(list(pictures.paths))
+    if "head" in network.provenance:
+        raise InputError("head: a probe asks the network itself; leave the head out")
+    is_told = not isinstance(labels, str)
+    told = [str(one) for one in labels] if is_told else labels_of(list(pictures.paths))
     if told is None:
         raise InputError(
             "labels: all pictures are in one folder; put those of a kind in a folder of their own, "

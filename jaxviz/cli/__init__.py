@@ -36,7 +36,7 @@ for command in (
     tour, filters, activations, occlude, attribute, compare, neighbors, patches, imagine, probe,
     features, folder_commands.map, network_commands.layers,
 ):  # fmt: skip
-    app.command()(describable(command))
+    app.command()(describable(command, takes_head=command is not probe))
 app.command()(pack)
 app.command()(draw)
 

@@ -94,7 +94,8 @@ def imagine(
     from .._checks import InputError
     from ..analyses import feature_images, provenance, save_analyses
     from ..draw import pages_of, save_figure
-    from ..files import claim_folder, file_stems, write_manifest
+    from ..files import claim_folder, file_stems, read_manifest, write_manifest
+    from ..sweep.processes import wait_a_little
 
     part = sweep.join(
         coordinator=coordinator, num_processes=num_processes, process_id=process_id,
@@ -111,9 +112,17 @@ def imagine(
         channel = [model.class_index(one) for one in target]
     layers = layers or [model.role("deep_layers")[-1]]
     shapes = model.layers()
+    if part.processes > 1 and not all_channels:
+        raise InputError("all-channels: several processes share out all channels; leave out others")
+    kind = {"kind": "imagined"}
     if part.process == 0:
-        claim_folder(output).mkdir(parents=True, exist_ok=True)
-        write_manifest(output, {"kind": "imagined", "layers": layers})
+        found_kind = read_manifest(claim_folder(output)).get("kind", kind["kind"])
+        if found_kind != kind["kind"]:
+            raise InputError(f"{output}: holds {found_kind}; name another folder")
+        output.mkdir(parents=True, exist_ok=True)
+        write_manifest(output, kind)
+    while part.process > 0 and read_manifest(output) != kind:
+        wait_a_little()
     for name, file in zip(layers, file_stems(layers), strict=True):
         folder = output / file
         if restart and all_channels:

@@ -1,5 +1,6 @@
 """Heads: a linear classifier of one's own classes on a layer of any network, in a file."""
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -9,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import __version__
 from .._checks import InputError, unknown
 from .._typing import Outputs, Params
+from ..files import MARK
 from .head_features import Head, head_features
 from .network import Network
 from .spec import ROLES
@@ -65,7 +68,7 @@ def with_head(network: Network, head: Head) -> Network:
             f"head: weights of shape {head.weights.shape} do not fit {head.layer}, whose features "
             f"are {dim} numbers, and {len(head.labels)} classes"
         )
-    name = next(one for one in ("head", "own head") if one not in layers)
+    name = next(free for i in itertools.count() if (free := f"head{i or ''}") not in layers)
     roles = {role: value for role in ROLES if (value := getattr(network.spec, role)) is not None}
     own = {"weights": jnp.asarray(head.weights), "bias": jnp.asarray(head.bias)}
     return Network(
@@ -100,9 +103,18 @@ def save_head(path: str | os.PathLike[str], head: Head) -> Path:
     ('cat', 'dog')
     """
     tensors = _tensors(head)
+    shape = (*tensors["weights"].shape[:1], len(head.labels))
+    if tensors["weights"].shape != shape or tensors["bias"].shape != shape[1:]:
+        raise InputError(
+            f"head: weights {tensors['weights'].shape} and bias {tensors['bias'].shape} are not "
+            f"those of {len(head.labels)} classes"
+        )
+    if head.grid < 1 or not _are_labels(list(head.labels)):
+        raise InputError("head: expected a grid of 1 or more, and classes by name")
     metadata = {
         "kind": _KIND, "layer": head.layer, "grid": str(head.grid), "network": head.network,
-        "digest": head.digest, "labels": json.dumps(head.labels), DIGEST: tensors_digest(tensors),
+        "digest": head.digest, "labels": json.dumps(head.labels), MARK: __version__,
+        DIGEST: tensors_digest(tensors),
     }  # fmt: skip
     return save_weights(path, tensors, metadata)
 
@@ -120,7 +132,8 @@ def load_head(path: str | os.PathLike[str]) -> Head:
         file = read_weights(path)
         check_digest(path, file)
     except InputError as error:
-        raise InputError(str(error).replace("weights: ", "head: ", 1)) from None
+        said = str(error).removeprefix("weights: ").partition("; ")[0]
+        raise InputError(f"head: {said}") from None
     told = file.metadata
     try:
         if told["kind"] != _KIND or file.tensors.keys() != {"weights", "bias"}:

@@ -225,7 +225,7 @@ def _imagined(network: Network, page: PatchPage) -> PatchPage:
         made = analyses.feature_images(
             network, layer=page.layer, channels=channels, steps=_STEPS, batch_size=len(channels)
         )
-    except InputError:  # without a gradient there are none
+    except InputError:  # such as a score without a gradient
         return page
     return analyses.beside_patches(page, [made])
 

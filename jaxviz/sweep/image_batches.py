@@ -136,6 +136,10 @@ def make_all(
             checkpoint.save(saved)
         if progress:
             progress(saved.rows, total)
+    if not saved.done:  # there was nothing to make
+        saved = saved._replace(done=True)
+        if checkpoint:
+            checkpoint.save(saved)
     return saved
 
 

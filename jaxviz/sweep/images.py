@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from .. import devices
-from .._checks import InputError, count, is_key
-from .._checks import channels as checked_channels
+from .._checks import InputError, count, number_list, random_key
 from .._checks import image_shape as checked_shape
 from .._contract import layer_names
 from .._typing import Apply, Params, Progress
@@ -113,8 +112,8 @@ def feature_images(
     names, shape = layer_names(layers), checked_shape(image_shape)
     size = min(devices.batch_size(batch_size), _MOST) if batch_size is None else batch_size
     size, steps = count(size, "batch_size"), count(steps, "steps")
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
+    variants = count(variants, "variants")
+    random_key(key)
     ascents: dict[str, Ascent] = {}
     chosen: dict[str, list[int]] = {}
     for layer in names:
@@ -124,11 +123,11 @@ def feature_images(
             variants=variants, diversity=diversity, parametrization=parametrization,
             transformations=transformations, optimizer=optimizer,
         )  # fmt: skip
-        chosen[layer] = checked_channels(channels or range(number), number)
-    batches = batches_of(chosen, count(variants, "variants"), size)
+        chosen[layer] = number_list(channels, "channels", number)
+    batches = batches_of(chosen, variants, size)
     programs = Programs(ascents, params, key, steps, -1 if negative else 1)
     options = {
-        "layers": names, "channels": channels and list(channels), "negative": negative,
+        "layers": names, "channels": channels is not None and chosen, "negative": negative,
         "variants": variants, "steps": steps, "batch size": size, "image shape": shape,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
     }  # fmt: skip

@@ -73,13 +73,14 @@ def linear_probe(
     >>> found.predictions.tolist(), float(found.accuracy), found.weights.shape
     ([0, 0, 0, 1, 1, 1], 1.0, (1, 2))
     """
-    if features.ndim != 2 or 0 in features.shape:
-        raise InputError(f"features: expected vectors (num, dim), got shape {features.shape}")
+    if jnp.ndim(features) != 2 or 0 in jnp.shape(features) or not hasattr(features, "dtype"):
+        raise InputError(f"features: expected an array (num, dim), got {jnp.shape(features)}")
     finite(features, "features")
     given = np.asarray(labels)
     if given.shape != features.shape[:1] or given.dtype.kind not in "iu":
         raise InputError(f"labels: expected {len(features)} whole numbers, one for each vector")
-    members = np.bincount(given) if given.min() >= 0 else np.zeros(1)
+    is_small = given.min() >= 0 and given.max() < len(given)
+    members = np.bincount(given) if is_small else np.zeros(1)
     if members.min() < 2 or len(members) < 2:
         raise InputError(
             "labels: expected 0 to the number of classes less one, two classes at least and two "
@@ -88,9 +89,9 @@ def linear_probe(
     folds = count(folds, "folds")
     if not 2 < folds <= members.max():
         raise InputError(f"folds: expected 3 to {members.max()}, the largest class, got {folds}")
-    strengths = np.array(regularizations, np.float32)
-    if strengths.ndim != 1 or not strengths.size or not all(is_finite(one) for one in strengths):
+    if not len(regularizations) or not all(map(is_finite, regularizations)):
         raise InputError(f"regularizations: expected some numbers, got {regularizations!r}")
+    strengths = np.array(regularizations, np.float32)
     if strengths.min() <= 0:
         raise InputError("regularizations: expected positive numbers")
     fold = np.zeros(len(given), np.int32)

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._blur import blurred
-from ..._checks import InputError, image_batch, image_type, is_key
+from ..._checks import InputError, image_batch, image_type, random_key
 from ..._checks import image_shape as checked_shape
 from ..._contract import outputs_of
 from ..._typing import Apply, Images, Params
 from ...jaxpr.recording import record
+from .judging import correlation
 
 _BLOB = 5  # a side is so many times as long as the blob's standard deviation
 
@@ -28,9 +29,8 @@ def control_heatmaps(images: Images, *, key: Any) -> dict[str, Any]:
     >>> {name: heatmap.shape for name, heatmap in found.items()}
     {'random': (2, 5, 5), 'center': (2, 5, 5), 'edges': (2, 5, 5)}
     """
-    image_batch(images)
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
+    images = jnp.asarray(image_batch(images))
+    random_key(key)
     batch, height, width, _ = images.shape
     rows, cols = (
         np.exp(-0.5 * ((np.arange(length) - (length - 1) / 2) / (length / _BLOB)) ** 2)
@@ -66,8 +66,9 @@ def cascading_randomization(
     """Shuffle the parameters branch by branch, the last one first (Adebayo et al. 2018, section 3).
 
     A branch holds the arrays of one layer, such as its kernel and bias. The order in which the data
-    meet them is read from the network's jaxpr. The numbers of an array stay, in another order. A
-    heatmap that stays the same all the way says nothing about the network.
+    meet them is read from the network's jaxpr. Where the paper draws new numbers, those of an array
+    come in another order here, so one of equal numbers stays. A heatmap that stays the same all the
+    way says nothing about the network.
 
     >>> def apply(params, images):
     ...     hidden = images * params["first"]["scale"]
@@ -77,9 +78,15 @@ def cascading_randomization(
     ...                                              key=jax.random.key(0))]
     ['last', 'first']
     """
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
-    images = jax.ShapeDtypeStruct((1, *checked_shape(image_shape)), image_type(params))
+    random_key(key)
+    shape = checked_shape(image_shape)
+    return _cascade(apply, params, shape, key)
+
+
+def _cascade(
+    apply: Apply, params: Params, shape: tuple[int, ...], key: Any
+) -> Iterator[Randomized]:
+    images = jax.ShapeDtypeStruct((1, *shape), image_type(params))
     recording = record(lambda params, images: outputs_of(apply, params, images), params, images)
     tape = recording.tape
     first_use: dict[Any, int] = {}
@@ -126,13 +133,17 @@ def shuffled_params(params: Params, key: Any) -> Params:
 def rank_correlation(one: Any, other: Any) -> Any:
     """Spearman's correlation of two heatmaps (batch, height, width) of each image: (batch,).
 
+    It is NaN where either is the same everywhere.
+
     >>> float(rank_correlation(jnp.array([[[1.0, 2.0, 9.0]]]), jnp.array([[[2.0, 4.0, 5.0]]]))[0])
     1.0
     """
-    ranks = [_ranks(jnp.reshape(x, (len(x), -1))) for x in (one, other)]
-    moved = [x - x.mean(axis=1, keepdims=True) for x in ranks]
-    norms = jnp.sqrt((moved[0] ** 2).sum(axis=1) * (moved[1] ** 2).sum(axis=1))
-    return (moved[0] * moved[1]).sum(axis=1) / jnp.where(norms > 0, norms, jnp.nan)
+    if jnp.ndim(one) != 3 or jnp.shape(one) != jnp.shape(other):
+        raise InputError(
+            f"rank_correlation: expected two of one shape (batch, height, width), got "
+            f"{jnp.shape(one)} and {jnp.shape(other)}"
+        )
+    return correlation(*(_ranks(jnp.reshape(x, (len(x), -1))) for x in (one, other)))
 
 
 def _ranks(values: Any) -> Any:

@@ -9,11 +9,12 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ... import devices
-from ..._asked import Problem, chunk_of, indices, problem
+from ..._asked import Problem, by_chunks, indices
 from ..._blur import blurred
-from ..._checks import InputError, count, finite, image_fill, is_key
+from ..._checks import count, image_fill
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import evaluate
+from .judging import judged, own_score
 
 _BLUR = 5.0  # pixels
 
@@ -70,9 +71,9 @@ def deletion_curve(
     >>> found.scores.tolist(), found.area.tolist()
     ([[2.0, 0.5, 0.0]], [0.75])
     """
-    filling = image_fill(fill, images.shape[1:], images.dtype)
-    last = jnp.broadcast_to(filling, images.shape[1:])[None]
-    return _curve(apply, params, images, heatmap, score, images, last, key, steps, chunk_size)
+    asked, heatmap = judged(apply, params, images, heatmap, score, key)
+    last = _filled(fill, images)
+    return _curve(asked, params, images, heatmap, images, last, key, steps, chunk_size)
 
 
 def insertion_curve(
@@ -100,36 +101,25 @@ def insertion_curve(
     >>> found.scores.tolist()
     [[0.0, 1.5, 2.0]]
     """
-    if fill is None:
-        first = blurred(images, blur)
-    else:
-        filling = image_fill(fill, images.shape[1:], images.dtype)
-        first = jnp.broadcast_to(filling, images.shape[1:])[None]
-    return _curve(apply, params, images, heatmap, score, first, images, key, steps, chunk_size)
+    asked, heatmap = judged(apply, params, images, heatmap, score, key)
+    first = blurred(images, blur) if fill is None else _filled(fill, images)
+    return _curve(asked, params, images, heatmap, first, images, key, steps, chunk_size)
+
+
+def _filled(fill: Any, images: Any) -> Any:
+    """One image of the fill, (1, height, width, channel)."""
+    shape = images.shape[1:]
+    return jnp.broadcast_to(image_fill(fill, shape, images.dtype), shape)[None]
 
 
 def _curve(
-    apply: Apply, params: Params, images: Any, heatmap: Any, score: Score, first: Any, last: Any,
-    key: Any, steps: int, chunk_size: int | None,
+    asked: Problem, params: Params, images: Any, heatmap: Any, first: Any, last: Any, key: Any,
+    steps: int, chunk_size: int | None,
 ) -> Curve:  # fmt: skip
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
-    count(steps, "steps")
-    if jnp.shape(heatmap) != images.shape[:3]:
-        raise InputError(
-            f"heatmap: expected {images.shape[:3]}, a number for each pixel, got "
-            f"{jnp.shape(heatmap)}"
-        )
-    finite(heatmap, "heatmap")
-    asked = problem(apply, params, images, score)
-    if asked.own is None and asked.shape:
-        raise InputError(f"score: expected one number an image, got {asked.shape}")
-    params, images, heatmap, first, last = devices.gathered(
-        (params, images, jnp.asarray(heatmap), first, last)
-    )
+    params, images, heatmap, first, last = devices.gathered((params, images, heatmap, first, last))
     ends = tuple(jnp.broadcast_to(one, images.shape) for one in (first, last))
     number = images.shape[1] * images.shape[2]
-    changed = np.rint(np.linspace(0, number, steps + 1)).astype(np.int32)
+    changed = np.rint(np.linspace(0, number, count(steps, "steps") + 1)).astype(np.int32)
 
     def of_all(params: Params, ends: Any, heatmap: Any, own: Any, key: Any) -> Any:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(own)))
@@ -143,25 +133,13 @@ def _curve(
                 mixed = jnp.where(is_changed[..., None], last[None], first[None])
                 return own_score(asked, params, mixed, one)
 
-            return _in_chunks(of_chunk, changed, chunk_size)
+            return by_chunks(of_chunk, (jnp.asarray(changed),), chunk_size)
 
         return jax.lax.map(of_image, (*ends, ranks, own))
 
     scores = evaluate(of_all, params, ends, heatmap, indices(asked, len(images)), key)
     shares = jnp.asarray(changed / number, scores.dtype)
-    return Curve(shares, scores, jnp.trapezoid(scores, shares, axis=1))
-
-
-def own_score(asked: Problem, params: Params, variants: Any, own: Any) -> Any:
-    """The scores (variants,) of variants of one image, which is asked for number `own`."""
-    return jnp.take(asked.scored(params, variants), own, axis=1)
-
-
-def _in_chunks(of_chunk: Any, values: np.ndarray, chunk_size: int | None) -> Any:
-    size = chunk_of(chunk_size, len(values))
-    chunks = -(-len(values) // size)
-    order = np.arange(chunks * size).reshape(chunks, size) % len(values)
-    return jax.lax.map(of_chunk, jnp.asarray(values[order])).reshape(-1)[: len(values)]
+    return Curve(shares, scores, jnp.trapezoid(scores, shares[None], axis=1))
 
 
 def pixel_ranks(heatmap: Any, key: Any) -> Any:

@@ -9,11 +9,11 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ... import devices
-from ..._asked import chunk_of, indices, problem
-from ..._checks import InputError, count, finite, image_fill, is_key, pair
+from ..._asked import by_chunks, indices
+from ..._checks import InputError, count, image_fill, pair
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import evaluate
-from .curves import own_score
+from .judging import correlation, judged, own_score
 
 
 class Sensitivity(NamedTuple):
@@ -68,26 +68,19 @@ def sensitivity_n(
     >>> round(float(found.correlation[0, 0]), 4)
     1.0
     """
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
-    if jnp.shape(heatmap) != images.shape[:3]:
-        raise InputError(f"heatmap: expected {images.shape[:3]}, got {jnp.shape(heatmap)}")
-    finite(heatmap, "heatmap")
-    asked = problem(apply, params, images, score)
-    if asked.own is None and asked.shape:
-        raise InputError(f"score: expected one number an image, got {asked.shape}")
+    asked, heatmap = judged(apply, params, images, heatmap, score, key)
     height, width = images.shape[1:3]
     down, right = pair(window, "window")
     cols = -(-width // right)
     cells = np.arange(height)[:, None] // down * cols + np.arange(width)[None] // right
     total = int(cells.max()) + 1
+    if not isinstance(sizes, Sequence) or not len(sizes):
+        raise InputError(f"sizes: expected some whole numbers, got {sizes!r}")
     amounts = [count(one, "sizes", most=total) for one in sizes]
     numbers = np.repeat(amounts, count(num_sets, "num_sets"))
     filling = jnp.broadcast_to(image_fill(fill, images.shape[1:], images.dtype), images.shape[1:])
-    params, images, heatmap = devices.gathered((params, images, jnp.asarray(heatmap)))
-    size = chunk_of(chunk_size, len(numbers))
-    chunks = -(-len(numbers) // size)
-    order = np.arange(chunks * size).reshape(chunks, size) % len(numbers)
+    params, images, heatmap = devices.gathered((params, images, heatmap))
+    sets = np.arange(len(numbers)), numbers
 
     def of_all(params: Params, images: Any, heatmap: Any, own: Any, filling: Any, key: Any) -> Any:
         def of_image(piece: Any) -> Any:
@@ -96,28 +89,19 @@ def sensitivity_n(
 
             def of_set(number: Any, size: Any) -> tuple[Any, Any]:
                 drawn = jax.random.fold_in(jax.random.fold_in(key, place), number)
-                rank = jnp.argsort(jax.random.permutation(drawn, total))
-                is_hidden = (rank < size)[cells]
+                is_hidden = (jax.random.permutation(drawn, total) < size)[cells]
                 return jnp.where(is_hidden[..., None], filling, image), (heat * is_hidden).sum()
 
-            def of_chunk(piece: Any) -> tuple[Any, Any]:
-                hidden, sums = jax.vmap(of_set)(*piece)
+            def of_chunk(*sets: Any) -> tuple[Any, Any]:
+                hidden, sums = jax.vmap(of_set)(*sets)
                 return base - own_score(asked, params, hidden, one), sums
 
-            drops, sums = jax.lax.map(of_chunk, (jnp.asarray(order), jnp.asarray(numbers[order])))
-            whole = (one.reshape(-1)[: len(numbers)] for one in (drops, sums))
-            return tuple(one.reshape(len(amounts), -1) for one in whole)
+            found = by_chunks(of_chunk, tuple(map(jnp.asarray, sets)), chunk_size)
+            return tuple(one.reshape(len(amounts), -1) for one in found)
 
         return jax.lax.map(of_image, (images, heatmap, own, jnp.arange(len(images))))
 
     drops, sums = evaluate(
         of_all, params, images, heatmap, indices(asked, len(images)), filling, key
     )
-    return Sensitivity(jnp.asarray(amounts), _correlation(drops, sums))
-
-
-def _correlation(one: Any, other: Any) -> Any:
-    one, other = (x - x.mean(axis=-1, keepdims=True) for x in (one, other))
-    norms = jnp.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
-    found = (one * other).sum(axis=-1) / jnp.where(norms > 0, norms, 1)
-    return jnp.where(norms > 0, found, jnp.nan)
+    return Sensitivity(jnp.asarray(amounts), correlation(drops, sums))

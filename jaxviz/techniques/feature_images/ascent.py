@@ -86,8 +86,9 @@ class Ascent(NamedTuple):
         values = values.reshape(len(values), -1, values.shape[-1])
         grams = jnp.einsum("nsc,nsd->ncd", values, values)
         grams = grams.reshape(-1, self.variants, grams[0].size)
-        norms = jnp.linalg.norm(grams, axis=-1, keepdims=True)
-        unit = grams / jnp.maximum(norms, jnp.finfo(norms.dtype).tiny)
+        # No square root of 0, whose gradient is not finite: a layer may be silent.
+        squares = jnp.maximum((grams**2).sum(axis=-1, keepdims=True), 1e-30)
+        unit = grams / jnp.sqrt(squares)
         cosines = jnp.einsum("gvk,gwk->gvw", unit, unit)
         others = cosines.sum(axis=2) - jnp.diagonal(cosines, axis1=1, axis2=2)
         return others.reshape(-1) / max(1, self.variants - 1)

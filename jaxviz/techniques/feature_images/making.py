@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import devices
-from ..._checks import InputError, count, image_type, is_finite, is_key
+from ..._checks import InputError, count, image_type, is_finite, number_list, random_key
 from ..._checks import choice as checked_choice
 from ..._checks import image_shape as checked_shape
 from ..._contract import known_layers, score_shape
@@ -22,7 +22,6 @@ from .transformations import Transformations
 
 CHUNK = 8  # images at a time: what measures fastest on CPUs, and small
 PIECE = 16  # steps that one call does
-SIDES = 28  # a side is so many times as long as the largest shift
 
 
 class FeatureImages(NamedTuple):
@@ -84,12 +83,14 @@ def feature_images(
         parametrization: "phases" keeps the magnitudes of the spectrum of photographs and turns the
             phases alone (Fel et al. 2023, MACO), "fourier" changes the whole spectrum, low
             frequencies faster (Mordvintsev et al. 2018), and "pixels" each pixel; or one of your
-            own. The colors of the first two are uncorrelated in photographs.
+            own. Colors are made of three that are uncorrelated in photographs.
         transformations: how images are moved before each step; by default they are shifted by a
             28th of a side, turned by 5 degrees and scaled by 0.9 to 1.1, at most.
-        optimizer: of optax; by default Adam at the rate that suits the parametrization.
-        chunk_size: images at a time. An image depends on the others of its chunk by round-off
-            alone, which grows with the steps.
+        optimizer: of optax; by default Adam at the rate that suits the parametrization. It sees the
+            images of a chunk together, so one that takes a norm over all makes each depend on the
+            others.
+        chunk_size: images at a time. By Adam an image depends on the others of its chunk by
+            round-off alone, which grows with the steps.
         progress: called with (steps done, steps in all).
 
     Returns:
@@ -107,8 +108,7 @@ def feature_images(
     """
     image_shape = checked_shape(image_shape)
     variants, steps = count(variants, "variants"), count(steps, "steps")
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
+    random_key(key)
     every = getattr(score, "for_every_image", None)
     if every is not None:
         score = every(len(score.index))  # type: ignore[attr-defined]
@@ -118,7 +118,7 @@ def feature_images(
         transformations=transformations, optimizer=optimizer,
     )  # fmt: skip
     params = devices.gathered(params)
-    chosen = np.repeat(_numbers(numbers, length), variants)
+    chosen = np.repeat(np.array(number_list(numbers, "numbers", length), np.int32), variants)
     keys = image_keys(key, chosen, variants)
     size = CHUNK if chunk_size is None else count(chunk_size, "chunk_size")
     size = min(-(-size // variants) * variants, len(chosen))
@@ -141,9 +141,15 @@ def ascent_of(
     if isinstance(parametrization, str):
         name = checked_choice(parametrization, "parametrization", PARAMETRIZATIONS)
         parametrization = PARAMETRIZATIONS[name]
-    if transformations is None:
-        transformations = Transformations(shift=min(image_shape[:2]) / SIDES)
+    if not isinstance(parametrization, Parametrization):
+        names = ", ".join(sorted(PARAMETRIZATIONS))
+        raise InputError(f"parametrization: expected {names} or a Parametrization")
+    transformations = Transformations() if transformations is None else transformations
+    if not isinstance(transformations, Transformations):
+        raise InputError(f"transformations: expected Transformations(), got {transformations!r}")
     transformations.check()
+    if prepare is not None and not callable(prepare):
+        raise InputError(f"prepare: expected a function of pixels, got {prepare!r}")
     if not is_finite(diversity) or diversity < 0:
         raise InputError(f"diversity: expected a number, 0 or more, got {diversity!r}")
     if not isinstance(optimizer, optax.GradientTransformation | None):
@@ -177,18 +183,6 @@ def image_keys(key: Any, numbers: Any, variants: int = 1) -> Any:
     variant = np.arange(len(numbers)) % variants
     folded = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(numbers))
     return jax.vmap(jax.random.fold_in)(folded, jnp.asarray(variant))
-
-
-def _numbers(asked: Any, length: int) -> Any:
-    """Which of so many numbers images are made for."""
-    if asked is None:
-        return np.arange(length, dtype=np.int32)
-    chosen = np.asarray(asked)
-    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
-        raise InputError(f"numbers: expected some whole numbers, got {asked!r}")
-    if chosen.min() < 0 or chosen.max() >= length:
-        raise InputError(f"numbers: expected 0 to {length - 1}, got {asked!r}")
-    return chosen.astype(np.int32)
 
 
 def _turns(asked: Ascent, steps: int) -> Callable[..., tuple[State, Any]]:

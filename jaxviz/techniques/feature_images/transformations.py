@@ -8,28 +8,30 @@ import jax.numpy as jnp
 from ..._checks import InputError, is_finite
 
 _OUTSIDE = 0.5  # gray
+_SIDES = 28  # a side is so many times as long as the usual shift
 
 
 class Transformations(NamedTuple):
     """How the images are moved before each step, all alike; each draws evenly within its bounds.
 
-    `shift`: by so many pixels at most. `rotation`: by so many degrees at most. `scale`: by a factor
-    between these two. `noise`: the standard deviation of what is added to each pixel. What comes
-    from outside of an image is gray.
+    `shift`: by so many pixels at most, by default a 28th of the shorter side. `rotation`: by so
+    many degrees at most. `scale`: by a factor between these two. `noise`: the standard deviation of
+    what is added to each pixel. What comes from outside of an image is gray.
     """
 
-    shift: float = 8.0
+    shift: float | None = None
     rotation: float = 5.0
     scale: tuple[float, float] = (0.9, 1.1)
     noise: float = 0.0
 
     def check(self) -> None:
         """Refuse what cannot be done."""
-        amounts = {"shift": self.shift, "rotation": self.rotation, "noise": self.noise}
+        amounts = {"shift": self.shift or 0, "rotation": self.rotation, "noise": self.noise}
         for name, value in amounts.items():
             if not is_finite(value) or value < 0:
                 raise InputError(f"transformations: {name} is {value!r}, expected 0 or more")
-        if len(self.scale) != 2 or not all(map(is_finite, self.scale)) or min(self.scale) <= 0:
+        factors = self.scale if isinstance(self.scale, tuple | list) else ()
+        if len(factors) != 2 or not all(map(is_finite, factors)) or min(factors) <= 0:
             raise InputError(
                 f"transformations: scale is {self.scale!r}, expected two positive factors"
             )
@@ -59,12 +61,13 @@ def _moved(images: Any, how: Transformations, key: Any) -> Any:
     angle = jnp.deg2rad(how.rotation * (2 * angle - 1))
     sine, cosine = jnp.sin(angle) / factor, jnp.cos(angle) / factor
     height, width = images.shape[1:3]
+    shift = min(height, width) / _SIDES if how.shift is None else how.shift
     rows = (jnp.arange(height, dtype=images.dtype) - (height - 1) / 2)[:, None]
     cols = (jnp.arange(width, dtype=images.dtype) - (width - 1) / 2)[None]
     return sampled(
         images,
-        cosine * rows - sine * cols + how.shift * (2 * down - 1) + (height - 1) / 2,
-        sine * rows + cosine * cols + how.shift * (2 * right - 1) + (width - 1) / 2,
+        cosine * rows - sine * cols + shift * (2 * down - 1) + (height - 1) / 2,
+        sine * rows + cosine * cols + shift * (2 * right - 1) + (width - 1) / 2,
     )
 
 

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from ... import devices
 from ..._asked import Problem, chunk_of, indices, problem
-from ..._checks import InputError, count, image_fill, is_finite, is_key
+from ..._checks import InputError, count, image_fill, is_finite, random_key
 from ..._typing import Apply, Images, Params, Score
 from .pulling import differentiated, magnitude, pulled
 
@@ -83,8 +83,7 @@ def smooth_gradient(
     """
     if not is_finite(noise) or noise < 0:
         raise InputError(f"noise: expected a share of the image's range of values, got {noise!r}")
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
+    random_key(key)
     asked = problem(apply, params, images, score)
     params, images = devices.gathered((params, images))
     weights = np.full(count(num_samples, "num_samples"), 1 / num_samples, np.float32)

@@ -13,7 +13,7 @@ class Infidelity(NamedTuple):
 
     `value` is the mean squared difference of the heatmap's sum over a window and the drop of the
     score, in squared units of the score. `normalized` is that with the heatmap multiplied by the
-    best `factor`, as a share of the mean squared drop: 0 is perfect, 1 says nothing.
+    best `factor`, 0 or more, as a share of the mean squared drop: 0 is perfect, 1 says nothing.
     """
 
     value: Any
@@ -64,7 +64,8 @@ def infidelity(
     sums = jnp.einsum("bhw,rh,cw->brc", heatmap, down, right, precision="highest")
     drops = jnp.asarray(occluded.baseline)[:, None, None] - occluded.scores
     square = (sums**2).sum(axis=(1, 2))
-    factor = (sums * drops).sum(axis=(1, 2)) / jnp.where(square > 0, square, 1)
+    products = jnp.maximum((sums * drops).sum(axis=(1, 2)), 0)  # not a map turned around
+    factor = products / jnp.where(square > 0, square, 1)
     missed = ((factor[:, None, None] * sums - drops) ** 2).sum(axis=(1, 2))
     total = (drops**2).sum(axis=(1, 2))
     share = jnp.where(total > 0, missed / jnp.where(total > 0, total, 1), jnp.nan)

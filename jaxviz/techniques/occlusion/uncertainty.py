@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from ..._blur import blurred
-from ..._checks import InputError, count, image_batch, is_key
+from ..._checks import InputError, count, image_batch, random_key
 from ..._typing import Apply, Images, Params, Score
 from .mapping import occlusion_map
 
@@ -80,8 +80,7 @@ def occlusion_statistics(
     ([[[0.25, 0.25], [0.25, 0.25]]], True)
     """
     image_batch(images)
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
+    random_key(key)
     count(num_chance, "num_chance")
     shape = jnp.shape(fills)
     if len(shape) != 5 or shape[1:] != images.shape or shape[0] < 3:
@@ -139,7 +138,7 @@ def _beats(drops: Any, drop: Any, key: Any, number: int) -> Any:
 def random_fills(images: Images, *, key: Any, num: int) -> Any:
     """Fills to draw from, in turn: a picture moved at random, noise, and the image itself blurred.
 
-    The pictures are those of the batch, moved so far that no part is where it was; the noise is of
+    The pictures are those of the batch, moved by a quarter of each side at least; the noise is of
     each pixel by itself and has the batch's mean and spread of each channel; the Gaussian that
     blurs is 4 to 12 % of the shorter side. Returns (num, batch, height, width, channel).
 
@@ -147,8 +146,7 @@ def random_fills(images: Images, *, key: Any, num: int) -> Any:
     (4, 2, 8, 8, 3)
     """
     image_batch(images)
-    if not is_key(key):
-        raise InputError(f"key: expected a random key, such as jax.random.key(0), got {key!r}")
+    random_key(key)
     images = jnp.asarray(images)
     batch, height, width, _ = images.shape
     mean = images.mean(axis=(0, 1, 2), keepdims=True)

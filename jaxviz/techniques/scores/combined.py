@@ -20,6 +20,9 @@ class Combinable:
     def __add__(self, other: Score) -> "_Sum":
         return _Sum((*_terms(self), *_terms(other)))
 
+    def __radd__(self, other: Any) -> Any:
+        return self if other == 0 else _Sum((*_terms(other), *_terms(self)))  # sum() begins with 0
+
     def __sub__(self, other: Score) -> "_Sum":
         return self + -1 * _Sum(_terms(other))
 
@@ -58,7 +61,7 @@ def _terms(score: Any) -> tuple[tuple[float, Any], ...]:
     if not callable(score):
         raise InputError(f"score: can be added to a score, got {score!r}")
     if getattr(score, "for_every_image", None) is not None:
-        raise InputError("score: a class for each image cannot be added; take one class")
+        raise InputError("score: a class for each image cannot be added or multiplied")
     return ((1, score),)
 
 
