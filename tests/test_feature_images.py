@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 from conftest import ROOT, refusal, script_at
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from tolerances import assert_close
@@ -154,6 +154,7 @@ def test_variants_of_a_silent_layer_do_not_stay_gray():
     assert (made(apply, weights, **options).scores > 0).all()
 
 
+@settings(max_examples=8)
 @given(
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)), seed=st.integers(0, 99),
     angle=st.floats(-90, 90), factor=st.floats(0.3, 3), shift=st.floats(-9, 9),

@@ -7,6 +7,8 @@ from PIL import Image
 
 import jaxviz
 from jaxviz import analyses, draw, sweep
+from jaxviz.analyses.probing import asked_layers
+from jaxviz.files import is_ours
 from jaxviz.networks.head_features import head_features
 from jaxviz.networks.heads import load_head, save_head, with_head
 
@@ -27,7 +29,8 @@ def few(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def probed(alexnet, few):
-    return analyses.probe(alexnet, sweep.folder_pictures(few, alexnet.preprocessing))
+    pictures = sweep.folder_pictures(few, alexnet.preprocessing)
+    return analyses.probe(alexnet, pictures, layers=["conv1", "conv3", "pool5"])
 
 
 def test_features_transfer_where_pixels_and_shuffled_weights_do_not(alexnet):
@@ -49,8 +52,14 @@ def test_the_accuracy_is_that_of_the_function(alexnet, probed):
     maps = jaxviz.activation_maps(alexnet.apply, alexnet.params, images, layers="conv3")["conv3"]
     probe = jaxviz.linear_probe(np.asarray(head_features(maps)), found.truth, folds=4)
     np.testing.assert_allclose(probe.accuracy, found.accuracy[found.layers.index("conv3")])
-    assert len(found.layers) == 8
     assert found.thumbnails.shape == (3, 64, 64, 3)
+
+
+def test_layers_are_spread_evenly_and_hold_the_features(squeezenet):
+    found = asked_layers(squeezenet, None)
+    assert 8 <= len(found) <= 9
+    assert squeezenet.spec.feature_layer in found
+    assert asked_layers(squeezenet, "conv1") == ("conv1",)
 
 
 def test_the_figure_and_what_is_kept(probed, tmp_path):
@@ -130,7 +139,7 @@ def test_commands_with_ones_own_classes(few, command, tmp_path, monkeypatch):
     code, out, _ = command("probe", few, "--save", "own.safetensors", *arguments)
     assert code == 0
     assert "own.safetensors" in out
-    assert command("probe", few, "--save", "own.safetensors", *arguments)[0] == 0  # once more
+    assert is_ours(tmp_path / "own.safetensors")  # so it may be written again
     (read,) = analyses.load_analyses("probe.npz")[0]
     assert read.shuffled is None
     picture = EXAMPLES / "person" / "astronaut.png"

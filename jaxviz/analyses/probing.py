@@ -139,7 +139,7 @@ def probe(
     >>> found.confusion.tolist(), found.pixels
     ([[3, 0], [0, 3]], 1.0)
     """
-    names = _layers(network, layers)
+    names = asked_layers(network, layers)
     if "head" in network.provenance:
         raise InputError("head: a probe asks the network itself; leave the head out")
     is_told = not isinstance(labels, str)
@@ -210,7 +210,8 @@ def probe(
     return Probed(analysis, head, tuple(features.skipped))
 
 
-def _layers(network: "Network", asked: str | Sequence[str] | None) -> tuple[str, ...]:
+def asked_layers(network: "Network", asked: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The layers that are asked for; by default eight, evenly spread, and the feature layer."""
     if asked is not None:
         return layer_names(asked)
     every = list(network.layers())

@@ -99,22 +99,19 @@ def linear_probe(
         own = np.flatnonzero(given == label)
         fold[own] = (np.arange(len(own)) + label) % folds
     values = jnp.asarray(features, jnp.promote_types(features.dtype, jnp.float32))
-    return evaluate(
-        lambda values: _probe(values, given.astype(np.int32), fold, folds, strengths), values
+    # Fits of as many vectors share one compiled program, whatever the length of these was.
+    reduced = evaluate(_reduced, values)
+    fitted = evaluate(
+        lambda along: _probe(along, given.astype(np.int32), fold, folds, strengths), reduced.along
     )
+    return evaluate(_restored, fitted, reduced)
 
 
 def _probe(
-    values: Any, labels: np.ndarray, fold: np.ndarray, folds: int, strengths: np.ndarray
+    reduced: Any, labels: np.ndarray, fold: np.ndarray, folds: int, strengths: np.ndarray
 ) -> LinearProbe:
-    center = values.mean(axis=0, keepdims=True)
-    moved = values - center
-    square = (moved**2).sum() / len(moved)
-    scale = jnp.sqrt(jnp.where(square > 0, square, 1))
-    moved /= scale
-    # The fit depends on products of vectors alone, so few vectors are as good in few dimensions.
-    reduced, back = _reduced(moved)
-    one_hot = jax.nn.one_hot(labels, labels.max() + 1, dtype=values.dtype)
+    """The probe of vectors along their axes."""
+    one_hot = jax.nn.one_hot(labels, labels.max() + 1, dtype=reduced.dtype)
     # Fits without one fold, without each two, and with all, at every strength.
     pairs = [*itertools.combinations(range(folds), 2)]
     left_out = [(one,) for one in range(folds)] + [*pairs, ()]
@@ -125,7 +122,7 @@ def _probe(
 
     def fit(case: Any) -> tuple[Any, Any]:
         mask, penalty = case
-        return _fitted(reduced, one_hot, mask.astype(values.dtype), penalty.astype(values.dtype))
+        return _fitted(reduced, one_hot, mask.astype(reduced.dtype), penalty.astype(reduced.dtype))
 
     weights, bias = jax.lax.map(
         fit, (jnp.asarray(masks), jnp.asarray(penalties)), batch_size=min(_TOGETHER, cases)
@@ -150,16 +147,25 @@ def _probe(
     total = sum((losses[without(one)] * (fold == one)[None]).sum(axis=1) for one in range(folds))
     best = _least(total)
     place = best * len(left_out) + without()
-    final = back(weights[place]) / scale
     right = (predictions == labels).sum()
     return LinearProbe(
-        final,
-        bias[place] - (center @ final)[0],
-        jnp.asarray(strengths, values.dtype)[best] * scale**2,
+        weights[place],
+        bias[place],
+        jnp.asarray(strengths, reduced.dtype)[best],
         total / len(labels),
         predictions,
         right / len(labels),
         jnp.stack(wilson_interval(right, len(labels))),
+    )
+
+
+def _restored(found: LinearProbe, reduced: "_Reduced") -> LinearProbe:
+    """The probe of the vectors themselves."""
+    weights = jnp.matmul(reduced.basis, found.weights, precision="highest") / reduced.scale
+    return found._replace(
+        weights=weights,
+        bias=found.bias - (reduced.center @ weights)[0],
+        regularization=found.regularization * reduced.scale**2,
     )
 
 
@@ -168,25 +174,35 @@ def _least(losses: Any) -> Any:
     return len(losses) - 1 - losses[::-1].argmin()
 
 
-def _reduced(vectors: Any) -> tuple[Any, Any]:
-    """Vectors along their principal axes, and how the weights of these are brought back.
+class _Reduced(NamedTuple):
+    """Vectors along their principal axes, of which there are no more than vectors.
 
-    There are no more axes than vectors.
+    `along` are they less their `center`, divided by `scale`; `basis` times weights of these gives
+    those of the vectors.
     """
-    num, dim = vectors.shape
+
+    along: Any
+    basis: Any
+    center: Any
+    scale: Any
+
+
+def _reduced(values: Any) -> _Reduced:
+    num, dim = values.shape
+    center = values.mean(axis=0, keepdims=True)
+    moved = values - center
+    square = (moved**2).sum() / num
+    scale = jnp.sqrt(jnp.where(square > 0, square, 1))
+    moved /= scale
     if dim <= num:
-        _, axes = jnp.linalg.eigh(jnp.matmul(vectors.T, vectors, precision="highest"))
-        along = jnp.matmul(vectors, axes, precision="highest")
-        return along, lambda weights: jnp.matmul(axes, weights, precision="highest")
-    squares, axes = jnp.linalg.eigh(jnp.matmul(vectors, vectors.T, precision="highest"))
+        _, axes = jnp.linalg.eigh(jnp.matmul(moved.T, moved, precision="highest"))
+        return _Reduced(jnp.matmul(moved, axes, precision="highest"), axes, center, scale)
+    squares, axes = jnp.linalg.eigh(jnp.matmul(moved, moved.T, precision="highest"))
     lengths = jnp.sqrt(jnp.maximum(squares, 0))
-    is_there = lengths > lengths.max() * np.sqrt(num * jnp.finfo(vectors.dtype).eps)
+    is_there = lengths > lengths.max() * np.sqrt(num * jnp.finfo(values.dtype).eps)
     inverse = jnp.where(is_there, 1 / jnp.where(is_there, lengths, 1), 0)
-
-    def back(weights: Any) -> Any:
-        return jnp.matmul(vectors.T, axes @ (inverse[:, None] * weights), precision="highest")
-
-    return axes * jnp.where(is_there, lengths, 0)[None], back
+    basis = jnp.matmul(moved.T, axes * inverse[None], precision="highest")
+    return _Reduced(axes * jnp.where(is_there, lengths, 0)[None], basis, center, scale)
 
 
 def _fitted(vectors: Any, one_hot: Any, mask: Any, penalty: Any) -> tuple[Any, Any]:
