@@ -221,6 +221,7 @@ def test_fills_look_like_pictures_and_not_like_the_same_place():
     assert (fills[0] != fills[3]).any()
 
 
+@pytest.mark.once
 def test_the_cascade_goes_from_the_last_layer_to_the_first(alexnet):
     run = list(jaxviz.cascading_randomization(alexnet.apply, alexnet.params, (63, 63, 3), key=KEY))
     assert [one.name for one in run] == ["conv5", "conv4", "conv3", "conv2", "conv1"]
@@ -231,6 +232,7 @@ def test_the_cascade_goes_from_the_last_layer_to_the_first(alexnet):
     assert (kernels[0] != kernels[2]).mean() > 0.9
 
 
+@pytest.mark.once
 def test_the_cascade_destroys_gradients_and_hardly_guided_backpropagation(squeezenet, photographs):
     images = squeezenet.preprocess([photographs / "cat" / "chelsea.png"])
     score = jaxviz.logit(281)
