@@ -251,6 +251,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a manifest of jaxviz ({error})") from None
 
 
+def complete_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a folder that holds all of a kind; refuse any other."""
+    manifest = read_manifest(folder)
+    if manifest.get("kind") != kind:
+        raise InputError(f"{folder}: is no folder of {kind}")
+    if not manifest.get("complete"):
+        raise InputError(f"{folder}: the sweep was not finished; run the same command again")
+    return manifest
+
+
 def array_header(shape: tuple[int, ...], dtype: Any) -> bytes:
     """The first bytes of an npy file; as many whatever the length of the first axis."""
     buffer = io.BytesIO()

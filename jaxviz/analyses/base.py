@@ -109,6 +109,12 @@ def shown(network: "Network", pixels: np.ndarray) -> np.ndarray:
     return preprocessing.rgb(pixels) if preprocessing else pixels
 
 
+def channel_titles(network: "Network", layer: str, channels: Sequence[int]) -> tuple[str, ...]:
+    """What stands beside channels of a layer: the classes' names where these are class scores."""
+    has_classes = layer == network.spec.logits
+    return tuple(network.label(one) if has_classes else f"channel {one}" for one in channels)
+
+
 def short(name: str, length: int = 16) -> str:
     """A name cut to fit on a line under a small picture."""
     name = " ".join(name.split())

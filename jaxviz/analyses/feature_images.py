@@ -1,5 +1,6 @@
 """Images that were made to excite channels, and how strongly they do."""
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,11 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from .. import sweep
+from .._asked import by_chunks
 from .._checks import count
 from .._contract import outputs_of
-from .._typing import Progress
-from ..cpu.compilation import program
-from .base import kind, number, provenance, shown
+from .._typing import Params, Progress
+from ..cpu.compilation import evaluate
+from .base import channel_titles, kind, number, provenance, shown
 from .patch_pages import PatchPage, numbered_pages
 
 if TYPE_CHECKING:
@@ -125,7 +127,6 @@ def feature_images(
     ((2, 224, 224, 3), ('channel 3', 'channel 5'))
     """
     count(rows, "rows")
-    spec = network.spec
     options = {"layer": layer, "steps": steps, "parametrization": parametrization, "seed": seed}
     made = sweep.feature_images(
         network.apply, network.params, layers=layer, key=jax.random.key(seed),
@@ -134,16 +135,12 @@ def feature_images(
         steps=steps, parametrization=parametrization, batch_size=batch_size, folder=folder,
         part=part, progress=progress, provenance={"provenance": provenance(network, options)},
     )[layer]  # fmt: skip
-    titles = [
-        network.label(channel) if layer == spec.logits else f"channel {channel}"
-        for channel in made.channels.tolist()
-    ]
     return FeatureImageAnalysis(
-        network=spec.title,
+        network=network.spec.title,
         layer=layer,
         images=shown(network, np.asarray(made.images)),
         channels=made.channels,
-        titles=tuple(titles),
+        titles=channel_titles(network, layer, made.channels.tolist()),
         peaks=_peaks(network, layer, made),
         scores=made.scores,
         trace=np.asarray(made.trace),
@@ -169,16 +166,12 @@ def beside_patches(page: PatchPage, made: Sequence[FeatureImageAnalysis]) -> Pat
 def _peaks(network: "Network", layer: str, made: sweep.ChannelImages) -> np.ndarray:
     """The largest activation of each image's own channel."""
 
-    def largest(params: Any, pixels: Any, channels: Any) -> Any:
+    def largest(params: Params, pixels: Any, channels: Any) -> Any:
         values = outputs_of(network.apply, params, network.preprocessing.normalize(pixels))[layer]
         peaks = values.max(axis=tuple(range(1, values.ndim - 1)))
         return jnp.take_along_axis(peaks, channels[:, None], axis=1)[:, 0]
 
-    size = min(_CHUNK, len(made.images))
-    found, run = [], None
-    for first in range(0, len(made.images), size):
-        places = np.arange(first, first + size) % len(made.images)
-        arguments = network.params, made.images[places], made.channels[places]
-        run = run or program(largest, *arguments)
-        found.append(np.asarray(run(*arguments)))
-    return np.concatenate(found)[: len(made.images)]
+    def of_all(params: Params, pixels: Any, channels: Any) -> Any:
+        return by_chunks(functools.partial(largest, params), (pixels, channels), _CHUNK)
+
+    return np.asarray(evaluate(of_all, network.params, np.asarray(made.images), made.channels))

@@ -13,7 +13,7 @@ from ..incremental import ReceptiveField, receptive_field
 from ..pictures.sets import PictureSet
 from ..sweep import Swept
 from ..techniques.patches import TopPatches, crop
-from .base import kind, number
+from .base import channel_titles, kind, number
 from .collection import ShownPictures, names_of, read_shown
 
 if TYPE_CHECKING:
@@ -170,20 +170,15 @@ def patch_pages(
     """
     best = TopPatches(*map(np.asarray, swept.found[choice(layer, "layer", swept.found)]))
     chosen = _chosen(best.values, channels, count(rows, "rows"), every_channel, largest)
-    spec = network.spec
     names = names_of(pictures.paths)
     field = receptive_field(
         network.apply, network.params, network.preprocessing.input_shape, layer=layer
     )
     for page, first, last in numbered_pages(len(chosen), len(chosen) if at_once else rows):
         on_page = np.array(chosen[first:last])
-        titles = [
-            network.label(channel) if layer == spec.logits else f"channel {channel}"
-            for channel in on_page.tolist()
-        ]
         numbers = best.images[on_page]
         yield PatchPage(
-            network=spec.title,
+            network=network.spec.title,
             layer=layer,
             largest=largest,
             one_each=one_each,
@@ -197,7 +192,7 @@ def patch_pages(
             paths=names.paths,
             num_read=len(pictures.paths) - len(swept.skipped),
             channels=on_page,
-            titles=tuple(titles),
+            titles=channel_titles(network, layer, on_page.tolist()),
             shown=read_shown(network, pictures, numbers[numbers >= 0].tolist(), required=True),
             rows_a_page=rows,
             page=page,

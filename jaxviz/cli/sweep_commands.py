@@ -8,6 +8,7 @@ import typer
 
 from .loading import layers_of, load_network, report_skipped
 from .options import (
+    Channels,
     Cluster,
     Coordinator,
     Dpi,
@@ -33,12 +34,7 @@ def patches(
     network: NetworkName = None,
     weights: Weights = None,
     layer: Layers = None,
-    channel: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--channel", help="Show this channel; may be repeated.", show_default="the strongest"
-        ),
-    ] = None,
+    channel: Channels = None,
     all_channels: Annotated[
         bool, typer.Option("--all-channels", help="Show every channel, on several pages.")
     ] = False,

@@ -16,7 +16,6 @@ from .._typing import Outputs, Params
 from ..files import MARK
 from .head_features import Head, head_features
 from .network import Network
-from .spec import ROLES
 from .weights_files import DIGEST, check_digest, read_weights, save_weights, tensors_digest
 
 _KIND = "jaxviz head"
@@ -69,14 +68,13 @@ def with_head(network: Network, head: Head) -> Network:
             f"are {dim} numbers, and {len(head.labels)} classes"
         )
     name = next(free for i in itertools.count() if (free := f"head{i or ''}") not in layers)
-    roles = {role: value for role in ROLES if (value := getattr(network.spec, role)) is not None}
     own = {"weights": jnp.asarray(head.weights), "bias": jnp.asarray(head.bias)}
     return Network(
         _Headed(network, head, name),
         {"network": network.params, "head": own},
         preprocessing=network.spec.preprocessing,
         labels=head.labels,
-        roles={**roles, "logits": name},
+        roles={**network.spec.roles, "logits": name},
         name=network.name,
         title=network.spec.title,
         provenance={

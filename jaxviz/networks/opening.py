@@ -21,7 +21,6 @@ from .network import Network
 from .onnx.loading import fixed_size, load_onnx
 from .roles import output_roles
 from .sources import file_digest
-from .spec import ROLES
 
 _WAYS = "expected a network's name, FILE.onnx, MODULE:FUNCTION or FILE.py:FUNCTION"
 
@@ -152,13 +151,12 @@ def _described(network: Network, options: Mapping[str, Any]) -> Network:
     if not any(told.values()):
         return network
     spec = network.spec
-    roles = {role: value for role in ROLES if (value := getattr(spec, role)) is not None}
     return Network(
         network.apply,
         network.params,
         preprocessing=told["preprocessing"] or spec.preprocessing,
         labels=told["labels"] or network.labels,
-        roles={**roles, **told["roles"]},
+        roles={**spec.roles, **told["roles"]},
         name=network.name,
         title=told["title"] or spec.title,
         provenance=network.provenance,

@@ -29,6 +29,11 @@ class NetworkSpec:
     logits: str | None = None
     mean_fill: tuple[float, ...] | None = None
 
+    @property
+    def roles(self) -> dict[str, Any]:
+        """The roles that are known, as `Network` takes them."""
+        return {role: value for role in ROLES if (value := getattr(self, role)) is not None}
+
 
 ROLES = tuple(field.name for field in dataclasses.fields(NetworkSpec))[2:]
 

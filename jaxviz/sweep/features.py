@@ -15,7 +15,14 @@ import numpy as np
 from .. import devices
 from .._checks import InputError, count
 from .._typing import Apply, Params, Progress
-from ..files import json_bytes, map_array, read_manifest, write_manifest, write_whole
+from ..files import (
+    complete_manifest,
+    json_bytes,
+    map_array,
+    read_manifest,
+    write_manifest,
+    write_whole,
+)
 from ..pictures.folders import Skipped
 from ..pictures.sets import PictureSet
 from .checkpoint import Checkpoint, Saved, open_checkpoint
@@ -124,11 +131,7 @@ def load_features(folder: str | os.PathLike[str]) -> Features:
     is missing or damaged.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
-    if manifest.get("kind") != KIND:
-        raise InputError(f"{folder}: is no folder of features")
-    if not manifest.get("complete"):
-        raise InputError(f"{folder}: the sweep was not finished; run the same command again")
+    manifest = complete_manifest(folder, KIND)
     vectors = map_array(folder / VECTORS)
     try:
         with (folder / INDEX).open(encoding="utf-8") as lines:
@@ -168,8 +171,7 @@ def _finish(
     folder: Path, pictures: PictureSet, parts: list[Saved], manifest: Mapping[str, Any]
 ) -> None:
     """Put the parts' rows together and name them; the manifest comes last."""
-    paths = [rows_path(folder, Part(i, len(parts))) for i in range(len(parts))]
-    join_rows(folder / VECTORS, paths, manifest["number"], (manifest["dim"],))
+    join_rows(folder / VECTORS, len(parts), manifest["number"], (manifest["dim"],))
 
     def lines() -> Iterator[bytes]:
         for index in _kept(pictures, parts):

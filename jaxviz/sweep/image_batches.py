@@ -12,7 +12,7 @@ from .._typing import Params, Progress
 from ..cpu.rewriting import prepared
 from ..jaxpr.recording import Recording, record
 from ..techniques.feature_images.ascent import Ascent
-from ..techniques.feature_images.making import chunk_images, image_keys
+from ..techniques.feature_images.making import ascended, image_keys
 from .checkpoint import Checkpoint, Saved
 from .engine import Rows
 from .processes import ALONE
@@ -64,8 +64,11 @@ class Programs:
             def make(params: Params, channels: Any, data: Any) -> tuple[Any, Any, Any]:
                 key = jax.random.wrap_key_data(data, impl=implementation)
                 keys = image_keys(key, channels, asked.variants)
-                images, _, trace = chunk_images(asked, params, channels, keys, key, steps)
-                pixels = jnp.round(images * 255)
+                start = asked.start(keys)
+                state, trace = ascended(
+                    asked, params, start, channels, key, steps=steps, length=steps
+                )
+                pixels = jnp.round(asked.images(state) * 255)
                 scores = asked.scores(params, pixels / 255, channels)
                 return pixels.astype(jnp.uint8), sign * scores, sign * trace
 

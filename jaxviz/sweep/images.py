@@ -15,7 +15,15 @@ from .._checks import InputError, count, number_list, random_key
 from .._checks import image_shape as checked_shape
 from .._contract import layer_names
 from .._typing import Apply, Params, Progress
-from ..files import array_header, json_bytes, map_array, read_manifest, write_manifest, write_whole
+from ..files import (
+    array_header,
+    complete_manifest,
+    json_bytes,
+    map_array,
+    read_manifest,
+    write_manifest,
+    write_whole,
+)
 from ..techniques.feature_images.ascent import Ascent
 from ..techniques.feature_images.making import ascent_of
 from ..techniques.feature_images.parametrizations import Parametrization
@@ -150,8 +158,7 @@ def feature_images(
         if part.process == 0:
             # Each part has zeros where others have what they made.
             scores, traces = (sum(values) for values in zip(*(p.state for p in parts), strict=True))
-            paths = [rows_path(folder, Part(i, len(parts))) for i in range(len(parts))]
-            join_rows(folder / _IMAGES, paths, total, shape, np.uint8)
+            join_rows(folder / _IMAGES, len(parts), total, shape, np.uint8)
             write_whole(folder / _TRACES, [array_header(traces.shape, "<f4"), traces.tobytes()])
             lines = [json_bytes(entry) + b"\n" for entry in _entries(batches, scores)]
             write_whole(folder / _INDEX, lines)
@@ -194,11 +201,7 @@ def load_feature_images(folder: str | os.PathLike[str]) -> dict[str, ChannelImag
     Raises `InputError` if it is none, is not complete, or a file of it is missing or damaged.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
-    if manifest.get("kind") != KIND:
-        raise InputError(f"{folder}: is no folder of feature images")
-    if not manifest.get("complete"):
-        raise InputError(f"{folder}: was not finished; run the same command again")
+    complete_manifest(folder, KIND)
     images, traces = map_array(folder / _IMAGES), map_array(folder / _TRACES)
     try:
         entries = [json.loads(line) for line in (folder / _INDEX).read_bytes().splitlines()]

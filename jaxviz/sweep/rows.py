@@ -96,9 +96,13 @@ class RowFile:
 
 
 def join_rows(
-    path: Path, paths: Sequence[Path], number: int, shape: tuple[int, ...], dtype: Any = np.float32
+    path: Path, parts: int, number: int, shape: tuple[int, ...], dtype: Any = np.float32
 ) -> None:
-    """Make one npy file of those of several parts, which go; if they are gone, it was made."""
+    """Make one npy file of those that so many parts wrote beside it, which go.
+
+    If they are gone, it was made.
+    """
+    paths = [rows_path(path.parent, Part(place, parts)) for place in range(parts)]
     if len(paths) == 1 and paths[0].is_file():
         paths[0].replace(path)
     elif all(one.is_file() for one in paths):

@@ -1,5 +1,6 @@
 """`feature_images`: images that are made to excite what a score asks for."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -185,20 +186,26 @@ def image_keys(key: Any, numbers: Any, variants: int = 1) -> Any:
     return jax.vmap(jax.random.fold_in)(folded, jnp.asarray(variant))
 
 
-def _turns(asked: Ascent, steps: int) -> Callable[..., tuple[State, Any]]:
-    """(params, state, numbers, key) -> the state after a piece of steps, and (images, piece)."""
+def ascended(
+    asked: Ascent, params: Params, state: State, numbers: Any, key: Any, *, steps: int, length: int
+) -> tuple[State, Any]:
+    """The state after so many more steps, of `steps` in all, and the scores (images, length)."""
 
-    def turn(params: Params, state: State, numbers: Any, key: Any) -> tuple[State, Any]:
-        def advance(state: State, _: None) -> tuple[State, Any]:
-            advanced, scores = asked.advance(params, state, numbers, key)
+    def advance(state: State, _: None) -> tuple[State, Any]:
+        advanced, scores = asked.advance(params, state, numbers, key)
+        if steps % length:  # the last piece is longer than what is left
             is_left = state.step < steps
-            kept = jax.tree.map(lambda new, old: jnp.where(is_left, new, old), advanced, state)
-            return kept, scores
+            advanced = jax.tree.map(lambda new, old: jnp.where(is_left, new, old), advanced, state)
+        return advanced, scores
 
-        state, scores = jax.lax.scan(advance, state, length=min(PIECE, steps))
-        return state, scores.T
+    state, scores = jax.lax.scan(advance, state, length=length)
+    return state, scores.T
 
-    return turn
+
+def _finished(asked: Ascent, params: Params, state: State, numbers: Any) -> tuple[Any, Any]:
+    """The images, and their scores."""
+    images = asked.images(state)
+    return images, asked.scores(params, images, numbers)
 
 
 def _in_a_trace(
@@ -206,47 +213,31 @@ def _in_a_trace(
 ) -> Any:
     def of_chunk(chunk: Any) -> Any:
         numbers, keys = chunk
-        return chunk_images(asked, params, numbers, keys, key, steps)
+        start = asked.start(keys)
+        state, trace = ascended(asked, params, start, numbers, key, steps=steps, length=steps)
+        return *_finished(asked, params, state, numbers), trace
 
     return jax.lax.map(of_chunk, tuple(map(jnp.asarray, chunks)))
-
-
-def chunk_images(
-    asked: Ascent, params: Params, numbers: Any, keys: Any, key: Any, steps: int
-) -> tuple[Any, Any, Any]:
-    """The images of a chunk with their scores and traces, from the start, in one function."""
-
-    def advance(state: State, _: None) -> tuple[State, Any]:
-        return asked.advance(params, state, numbers, key)
-
-    state, scores = jax.lax.scan(advance, asked.start(keys), length=steps)
-    images = asked.images(state)
-    return images, asked.scores(params, images, numbers), scores.T
 
 
 def _in_pieces(
     asked: Ascent, params: Params, chunks: Any, key: Any, steps: int, progress: Progress | None
 ) -> Any:
     """Chunk by chunk, of each some steps at a time."""
-    pieces = -(-steps // PIECE)
+    length = min(PIECE, steps)
+    piece = functools.partial(ascended, asked, steps=steps, length=length)
     turn, finish = None, None
-
-    def finished(params: Params, state: State, numbers: Any) -> tuple[Any, Any]:
-        images = asked.images(state)
-        return images, asked.scores(params, images, numbers)
-
     found = []
     for place, (numbers, keys) in enumerate(zip(*chunks, strict=True)):
         state, trace = evaluate(asked.start, keys), []
-        turn = turn or program(_turns(asked, steps), params, state, numbers, key)
-        for piece in range(pieces):
+        turn = turn or program(piece, params, state, numbers, key)
+        for done in range(length, steps + length, length):
             state, scores = turn(params, state, numbers, key)
             trace.append(scores)
             if progress:
                 jax.block_until_ready(scores)
-                done = place * steps + min(steps, (piece + 1) * PIECE)
-                progress(done, len(chunks[0]) * steps)
-        finish = finish or program(finished, params, state, numbers)
+                progress(place * steps + min(steps, done), len(chunks[0]) * steps)
+        finish = finish or program(functools.partial(_finished, asked), params, state, numbers)
         images, scores = finish(params, state, numbers)
         found.append((images, scores, jnp.concatenate(trace, axis=1)[:, :steps]))
     return [jnp.stack(values) for values in zip(*found, strict=True)]
