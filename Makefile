@@ -1,28 +1,36 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OPTIMIZED := JAX_DISABLE_MOST_OPTIMIZATIONS=0
 RANDOM_NETWORKS := tests/test_incremental.py tests/test_incremental_accuracy.py tests/test_receptive_field.py
 
-.PHONY: tour test test-slow test-x64 test-oracles test-modes check bench bench-gpu clean
+.PHONY: tour explore atlas test test-slow test-x64 test-oracles test-modes check bench bench-gpu clean
 
 tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
+
+explore: $(VENV)/installed-explore
+	$(BIN)/jaxviz explore
+
+# What excites every channel of both networks, in the example photographs.
+atlas: $(VENV)/installed
+	$(BIN)/jaxviz atlas --network alexnet --network squeezenet --output atlas
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle"
 
 # What takes long, and ten times as many random networks.
 test-slow: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m slow
-	JAXVIZ_NUM_CASES=200 $(BIN)/python -m pytest -n 2 $(RANDOM_NETWORKS)
+	$(OPTIMIZED) $(BIN)/python -m pytest -m slow
+	$(OPTIMIZED) JAXVIZ_NUM_CASES=200 $(BIN)/python -m pytest -n 2 $(RANDOM_NETWORKS)
 
-# What it compiles is optimized less, as it is about types, and compilation takes most of the time.
+# What it compiles is hardly optimized, as it is about types, and compilation takes most of the time.
 test-x64: $(VENV)/installed-test
-	XLA_FLAGS=--xla_backend_optimization_level=1 JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle and not once"
+	JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle and not once"
 
 # Against programs that no one here wrote, which make test does without.
 test-oracles: $(VENV)/installed-test $(VENV)/installed-oracles
-	JAXVIZ_ORACLES=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "oracle and not slow"
+	$(OPTIMIZED) JAXVIZ_ORACLES=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "oracle and not slow"
 
 # The other modes of JAX, and Python without assertions; without compilation only what is quick.
 test-modes: $(VENV)/installed-test
@@ -60,4 +68,4 @@ $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/installed
 
 clean:
-	rm -rf $(VENV) build dist tour
+	rm -rf $(VENV) build dist tour atlas

@@ -25,6 +25,7 @@ from peers.layers import LAYERS, jax_network, random_kernels
 import jaxviz
 
 TARGET = 7  # the class whose score is tracked
+REPEATS = 16  # fills
 TITLES = {"full": "jaxviz, method=full", "torch_compile": "torch.compile"}
 # Strides that divide the free way, so that all peers agree on the positions. VGG's whole passes are
 # long, so it gets fewer positions.
@@ -200,6 +201,36 @@ def compare_methods(case, beside, compare, rounds):
     positions = len(case.tops)
     about = {"window": case.window, "stride": case.stride, "best_batch": best}
     compare(contestants, number=positions, unit="variants", rounds=rounds, **about)
+
+
+def bench_occlusion_repeats(compare):
+    """A map with its error from 16 fills, beside one map, and beside 16 by whole passes."""
+    case = Ours("squeezenet", 16, 16, 224)
+    fills = np.random.default_rng(2).normal(size=(REPEATS, 1, *case.image.shape))
+    fills = fills.astype(np.float32)
+    score = jaxviz.logit(TARGET, layer=case.scores)
+    run = case.evaluate, case.params, case.image[None]
+    options = {"score": score, "window": case.window, "stride": case.stride}
+
+    def statistics():
+        found = jaxviz.occlusion_statistics(*run, fills=fills, key=jax.random.key(0), **options)
+        return np.asarray(found.drop)
+
+    def one_by_one(method, number):
+        drops = []
+        for fill in fills[:number]:
+            found = jaxviz.occlusion_map(*run, fill=fill[0], method=method, **options)
+            drops.append(np.asarray(found.baseline[:, None, None] - found.scores))
+        return np.mean(drops, axis=0) if number == REPEATS else None
+
+    contestants = {
+        "jaxviz": statistics,
+        "jaxviz, method=full": lambda: one_by_one("full", REPEATS),
+        "jaxviz, one fill": lambda: one_by_one("incremental", 1),
+        "jaxviz, one fill, method=full": lambda: one_by_one("full", 1),
+    }
+    about = {"window": case.window, "stride": case.stride, "fills": REPEATS}
+    compare(contestants, number=REPEATS, unit="maps", rounds=3, **about)
 
 
 def bench_occlusion_memory(compare):

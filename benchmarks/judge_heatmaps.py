@@ -17,15 +17,17 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 from scipy import stats
 
 import jaxviz
-from jaxviz._blur import blurred
 from jaxviz.pictures.folders import find_pictures
 from jaxviz.pictures.sets import load_pictures
 
 KEY = jax.random.key(0)
 BLUR = 10.0  # pixels
+BATCH = 10  # pictures
 CASCADED, STAGES = 5, 6  # pictures, and how many times
 
 
@@ -44,23 +46,22 @@ def heatmaps(network, params, images, score):
     }
 
 
-def areas(network, image, index, steps):
-    """{method: {curve: area}} of one picture."""
-    run = network.apply, network.params, image
-    fills = {"mean": np.float32(network.spec.mean_fill), "blur": blurred(image, BLUR)[0]}
-    maps = heatmaps(network, network.params, image, jaxviz.logit(index))
+def areas(network, images, indices, steps):
+    """{method: {curve: (pictures,) areas}} of a batch."""
+    run, score = (network.apply, network.params, images), jaxviz.probability(indices)
+    options = {"score": score, "key": KEY, "steps": steps}
+    mean = {"fill": np.float32(network.spec.mean_fill)}
+    maps = heatmaps(network, network.params, images, jaxviz.logit(indices))
     found = {}
-    for name, heatmap in (maps | jaxviz.control_heatmaps(image, key=KEY)).items():
-        found[name] = {}
-        for kind, curve in (
-            ("deletion", jaxviz.deletion_curve), ("insertion", jaxviz.insertion_curve)
-        ):  # fmt: skip
-            for fill, value in fills.items():
-                made = curve(
-                    *run, heatmap, score=jaxviz.probability(index), fill=value, key=KEY,
-                    steps=steps,
-                )  # fmt: skip
-                found[name][f"{kind}, {fill}"] = float(made.area[0])
+    for name, heatmap in (maps | jaxviz.control_heatmaps(images, key=KEY)).items():
+        curves = {
+            "deletion, mean": jaxviz.deletion_curve(*run, heatmap, **mean, **options),
+            # The coldest pixels come back first: the same images, from the last to the first.
+            "deletion, blur": jaxviz.insertion_curve(*run, -heatmap, blur=BLUR, **options),
+            "insertion, mean": jaxviz.insertion_curve(*run, heatmap, **mean, **options),
+            "insertion, blur": jaxviz.insertion_curve(*run, heatmap, blur=BLUR, **options),
+        }
+        found[name] = {curve: np.asarray(made.area) for curve, made in curves.items()}
     return found
 
 
@@ -103,11 +104,15 @@ def main():
     scores = jaxviz.activation_maps(network.apply, network.params, images, layers=logits)[logits]
     indices = np.asarray(scores.argmax(axis=1))
     start, found = time.perf_counter(), []
-    for place, index in enumerate(indices.tolist()):
-        found.append(areas(network, images[place : place + 1], index, given.steps))
+    for place in track(range(0, len(images), BATCH), "pictures", console=Console(stderr=True)):
+        batch = slice(place, place + BATCH)
+        found.append(areas(network, images[batch], indices[batch].tolist(), given.steps))
     curves = list(found[0]["random"])
     table = {
-        name: {curve: interval([one[name][curve] for one in found]) for curve in curves}
+        name: {
+            curve: interval(np.concatenate([part[name][curve] for part in found]))
+            for curve in curves
+        }
         for name in found[0]
     }
     print(f"| {network.spec.title}, {len(paths)} pictures | {' | '.join(curves)} |")

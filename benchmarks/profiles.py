@@ -127,7 +127,10 @@ def sweeping():
 
         def strongest(params, pixels, indices, number=number):
             outputs = apply(params, normalize(pixels))
-            some = [patches._best(outputs[name], indices, k=None) for name in CONVOLUTIONS[:number]]
+            some = [
+                patches._best(outputs[name], indices, k=None, rank_by="maximum")
+                for name in CONVOLUTIONS[:number]
+            ]
             return some, outputs["conv5"] if number < len(CONVOLUTIONS) else None
 
         add(

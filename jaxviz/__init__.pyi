@@ -20,6 +20,7 @@ from .networks.onnx.loading import load_onnx as load_onnx
 from .networks.opening import open_network as open_network
 from .networks.spec import NetworkSpec as NetworkSpec
 from .networks.table import layer_table as layer_table
+from .networks.tokens import with_token_maps as with_token_maps
 from .pictures.preprocessing import Preprocessing as Preprocessing
 from .sweep.batches import top_patches as top_patches
 from .techniques.activations import activation_maps as activation_maps
@@ -47,6 +48,7 @@ from .techniques.gradients.averaged import IntegratedGradients as IntegratedGrad
 from .techniques.gradients.averaged import SmoothGradient as SmoothGradient
 from .techniques.gradients.averaged import integrated_gradients as integrated_gradients
 from .techniques.gradients.averaged import smooth_gradient as smooth_gradient
+from .techniques.gradients.channels import channel_effects as channel_effects
 from .techniques.gradients.grad_cam import GradCam as GradCam
 from .techniques.gradients.grad_cam import grad_cam as grad_cam
 from .techniques.gradients.grad_cam import guided_grad_cam as guided_grad_cam
@@ -60,9 +62,10 @@ from .techniques.neighbors.nearest import label_agreement as label_agreement
 from .techniques.neighbors.nearest import nearest_neighbors as nearest_neighbors
 from .techniques.occlusion.infidelity import Infidelity as Infidelity
 from .techniques.occlusion.infidelity import infidelity as infidelity
-from .techniques.occlusion.mapping import OcclusionMap as OcclusionMap
 from .techniques.occlusion.mapping import explain_occlusion as explain_occlusion
 from .techniques.occlusion.mapping import occlusion_map as occlusion_map
+from .techniques.occlusion.problem import OcclusionMap as OcclusionMap
+from .techniques.occlusion.progressive import progressive_occlusion as progressive_occlusion
 from .techniques.occlusion.uncertainty import OcclusionStatistics as OcclusionStatistics
 from .techniques.occlusion.uncertainty import occlusion_statistics as occlusion_statistics
 from .techniques.occlusion.uncertainty import random_fills as random_fills
@@ -75,6 +78,7 @@ from .techniques.scores.classes import probability as probability
 from .techniques.scores.layers import channel_mean as channel_mean
 from .techniques.scores.layers import direction as direction
 from .techniques.scores.layers import feature_map as feature_map
+from .techniques.scores.layers import map_energy as map_energy
 from .techniques.scores.layers import unit as unit
 
 __version__: str

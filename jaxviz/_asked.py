@@ -77,13 +77,21 @@ def chunk_of(chunk_size: int | None, length: int) -> int:
     return min(CHUNK if chunk_size is None else count(chunk_size, "chunk_size"), length)
 
 
+def chunk_order(length: int, size: int) -> np.ndarray:
+    """Places 0 to `length` in chunks of one size, (chunks, size); the last one is filled from 0.
+
+    >>> chunk_order(5, 3).tolist()
+    [[0, 1, 2], [3, 4, 0]]
+    """
+    chunks = -(-length // size)
+    return np.arange(chunks * size).reshape(chunks, size) % length
+
+
 def by_chunks(of_chunk: Callable[..., Any], arrays: tuple[Any, ...], chunk_size: int | None) -> Any:
     """`of_chunk(*arrays)` in chunks along the first axis; the last is filled with repetitions."""
     length = len(arrays[0])
-    size = chunk_of(chunk_size, length)
-    chunks = -(-length // size)
-    order = np.arange(chunks * size).reshape(chunks, size) % length
-    if chunks == 1:
+    order = chunk_order(length, chunk_of(chunk_size, length))
+    if len(order) == 1:
         return of_chunk(*arrays)
     found = jax.lax.map(lambda piece: of_chunk(*piece), tuple(one[order] for one in arrays))
     return jax.tree.map(lambda one: one.reshape(-1, *one.shape[2:])[:length], found)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 
 from ._checks import InputError, is_finite
 
+_NARROWEST = 1e-3  # pixels: of a neighbor's weight nothing is left, in float64 neither
+
 
 def blurred(images: Any, sigma: Any) -> Any:
     """Images (batch, height, width, channel) blurred by a Gaussian of so many pixels.
@@ -21,8 +23,6 @@ def blurred(images: Any, sigma: Any) -> Any:
         sigma = sigma.item() if isinstance(sigma, jax.Array) and sigma.ndim == 0 else sigma
         if not is_finite(sigma) or sigma < 0:
             raise InputError(f"blur: expected pixels, 0 or more, got {sigma!r}")
-        if sigma == 0:
-            return images
     rows, cols = (_gaussian(length, sigma, images.dtype) for length in images.shape[1:3])
     return jnp.einsum("rh,bhwc,kw->brkc", rows, images, cols, precision="highest")
 
@@ -30,5 +30,6 @@ def blurred(images: Any, sigma: Any) -> Any:
 def _gaussian(length: int, sigma: Any, dtype: Any) -> Any:
     """The matrix (length, length) that blurs an axis; each row sums to 1."""
     places = jnp.arange(length, dtype=dtype)
+    sigma = jnp.maximum(jnp.asarray(sigma, dtype), _NARROWEST)
     weights = jnp.exp(-0.5 * ((places[:, None] - places[None]) / sigma) ** 2)
     return weights / weights.sum(axis=1, keepdims=True)

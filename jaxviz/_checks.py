@@ -5,6 +5,7 @@ the command line prints its message and exits with code 2.
 """
 
 import difflib
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -51,6 +52,22 @@ def finite(values: Any, name: str) -> Any:
     return values
 
 
+def checked_heatmap(heatmap: Any, shape: tuple[int, ...]) -> Any:
+    """A heatmap (batch, height, width) as floats, all finite."""
+    if not hasattr(heatmap, "shape") or not hasattr(heatmap, "dtype"):
+        raise InputError(f"heatmap: expected an array {shape}, got {type_name(heatmap)}")
+    is_number = jnp.issubdtype(heatmap.dtype, jnp.number) or heatmap.dtype == bool
+    if tuple(heatmap.shape) != tuple(shape) or not is_number:
+        raise InputError(
+            f"heatmap: expected {shape}, one number a pixel, got {heatmap.dtype} {heatmap.shape}"
+        )
+    if jnp.issubdtype(heatmap.dtype, jnp.complexfloating):
+        raise InputError(f"heatmap: expected real numbers, got {heatmap.dtype}")
+    if not jnp.issubdtype(heatmap.dtype, jnp.floating):  # before JAX cuts what is too long for it
+        heatmap = heatmap.astype(np.float32)
+    return finite(jnp.asarray(heatmap), "heatmap")
+
+
 def image_fill(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """What replaces pixels, as an array: a number, one for each channel, or an image."""
     expected = f"fill: expected a number, {shape[2:]} or {shape}"
@@ -63,14 +80,31 @@ def image_fill(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return finite(filling, "fill")
 
 
-def is_finite(value: Any) -> bool:
-    """Whether a value is one finite number.
+def whole_fill(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """The same as an image, (height, width, channel)."""
+    return jnp.broadcast_to(image_fill(fill, shape, dtype), shape)
 
-    >>> is_finite(2), is_finite(True), is_finite(float("nan"))
-    (True, False, False)
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is one finite real number, of Python, NumPy or JAX.
+
+    >>> is_finite(2), is_finite(np.float32(2)), is_finite(True), is_finite(float("nan"))
+    (True, True, False, False)
     """
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return is_number and bool(np.isfinite(value))
+    value = _plain(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of an int that no float holds
+        return False
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or JAX as Python's; anything else as it is."""
+    is_array = isinstance(value, np.ndarray | np.generic | jax.Array)
+    is_known = is_array and not isinstance(value, jax.core.Tracer)
+    return value.item() if is_known and value.ndim == 0 and not is_key(value) else value
 
 
 def image_shape(value: Any) -> tuple[int, int, int]:
@@ -102,8 +136,8 @@ def count(value: Any, name: str, *, most: int | None = None) -> int:
 
 
 def _is_count(value: Any) -> bool:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and value > 0
+    value = _plain(value)
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def channels(asked: Sequence[int], most: int) -> list[int]:

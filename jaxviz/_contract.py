@@ -4,7 +4,9 @@ An `apply` gives {layer: activations}, a score one number an image, or many. Eac
 line that says what was found and what to return.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +14,8 @@ import jax.numpy as jnp
 
 from ._checks import InputError, unknown
 from ._typing import Apply, Outputs, Params, Score
+
+_known: "weakref.WeakKeyDictionary[Any, dict[Any, dict[str, Any]]]" = weakref.WeakKeyDictionary()
 
 
 def outputs_of(apply: Apply, params: Params, images: Any) -> Outputs:
@@ -55,27 +59,57 @@ def selected(apply: Apply, outputs: Outputs, layers: Iterable[str], batch: int) 
     return found
 
 
+def output_types(apply: Apply, params: Params, images: Any) -> dict[str, Any]:
+    """What `apply` would return, with shapes and types in place of arrays; nothing is computed.
+
+    It is remembered for each `apply` and the shapes and types of its arguments.
+    """
+    key = None
+    with contextlib.suppress(TypeError):  # it has no hash, cannot be referred to weakly, ...
+        leaves, tree = jax.tree.flatten((params, images))
+        key = tree, tuple(str(jax.typeof(leaf)) for leaf in leaves)
+        found = _known.setdefault(apply, {}).get(key)
+        if found is not None:
+            return dict(found)
+    kept: dict[str, list[Any]] = {}
+    trees: dict[str, Any] = {}
+
+    def record(params: Params, images: Any) -> list[Any]:
+        for name, value in outputs_of(apply, params, images).items():
+            kept[name], trees[name] = jax.tree.flatten(value)
+        arrays = [one for leaves in kept.values() for one in leaves if _is_array(one)]
+        for name, leaves in kept.items():
+            kept[name] = [None if _is_array(one) else one for one in leaves]
+        return arrays
+
+    types = iter(jax.eval_shape(record, params, images))
+    found = {
+        name: jax.tree.unflatten(
+            trees[name], [next(types) if one is None else one for one in leaves]
+        )
+        for name, leaves in kept.items()
+    }
+    if key is not None:
+        with contextlib.suppress(KeyError, TypeError):
+            _known[apply][key] = found
+    return dict(found)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
 def activation_shapes(apply: Apply, params: Params, images: Any) -> dict[str, tuple[int, ...]]:
     """Return {layer: shape} in the order the data flows, without computing anything."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def record(params: Params, images: Any) -> None:
-        outputs = outputs_of(apply, params, images)
-        values = selected(apply, outputs, outputs, images.shape[0])
-        shapes.update({name: value.shape for name, value in zip(outputs, values, strict=True)})
-
-    jax.eval_shape(record, params, images)
-    return shapes
+    types = output_types(apply, params, images)
+    values = selected(apply, types, types, images.shape[0])
+    return {name: value.shape for name, value in zip(types, values, strict=True)}
 
 
 def known_layers(apply: Apply, params: Params, images: Any, layers: Any) -> tuple[str, ...]:
     """Return `layers` (one name or several) as a tuple; each must be a key of the outputs."""
     asked = layer_names(layers)
-
-    def record(params: Params, images: Any) -> None:
-        selected(apply, outputs_of(apply, params, images), asked, images.shape[0])
-
-    jax.eval_shape(record, params, images)
+    selected(apply, output_types(apply, params, images), asked, images.shape[0])
     return asked
 
 
@@ -112,22 +146,28 @@ def score_shape(score: Score, apply: Apply, params: Params, images: Any) -> tupl
         raise InputError(
             f"score: expected a function of the outputs, such as {example}, got {score!r}"
         )
-    shape = _shape_of(score, apply, params, images)
+    types = output_types(apply, params, images)
+    shape = _shape_of(score, apply, types, images.shape[0])
     if images.shape[0] > 1:
         one = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
-        alone = _shape_of(score, apply, params, one, batch=images.shape[0])
+        alone = _shape_of(score, apply, output_types(apply, params, one), 1, images.shape[0])
         if alone[1:] != shape[1:]:
             raise InputError(f"score: gives {shape[1:]} an image in a batch, {alone[1:]} alone")
     return shape
 
 
 def _shape_of(
-    score: Score, apply: Apply, params: Params, images: Any, *, batch: int = 1
+    score: Score, apply: Apply, types: Mapping[str, Any], number: int, batch: int = 1
 ) -> tuple[int, ...]:
-    """The shape of the scores of `images`; `batch` is how many images there are in all."""
+    """The shape of the scores of `number` images; `batch` is how many there are in all."""
+    arrays, tree = jax.tree.flatten(list(types.values()))
+    places = [i for i, one in enumerate(arrays) if _is_array(one)]
 
-    def scored(params: Params, images: Any) -> Any:
-        outputs = outputs_of(apply, params, images)
+    def scored(values: Sequence[Any]) -> Any:
+        leaves = list(arrays)
+        for place, value in zip(places, values, strict=True):
+            leaves[place] = value
+        outputs = dict(zip(types, jax.tree.unflatten(tree, leaves), strict=True))
         try:
             return scores_from(score, outputs)
         except KeyError as error:
@@ -137,14 +177,14 @@ def _shape_of(
             raise InputError(f"score: {unknown(asked, list(outputs), most=80)}") from error
 
     try:
-        value = jax.eval_shape(scored, params, images)
+        value = jax.eval_shape(scored, [arrays[place] for place in places])
     except InputError as error:
         note = getattr(apply, "note", "")
         raise InputError(f"{error}; {note}" if note else str(error)) from error.__cause__
-    expected = f"score: expected one array (batch, ...) with batch {images.shape[0]}"
+    expected = f"score: expected one array (batch, ...) with batch {number}"
     if not isinstance(value, jax.ShapeDtypeStruct):
         raise InputError(f"{expected}, got {type(value).__name__}")
-    if value.shape[:1] != images.shape[:1]:
+    if value.shape[:1] != (number,):
         hint = "; logit([3, 7, ...]) scores a class for each image" if batch > 1 else ""
         raise InputError(f"{expected}, got shape {value.shape}{hint}")
     if not jnp.issubdtype(value.dtype, jnp.floating):

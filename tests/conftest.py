@@ -1,21 +1,38 @@
 """Fixtures and settings for all tests: annotations are checked as the code runs."""
 
+import atexit
 import contextlib
 import functools
 import importlib
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 import time
 import tracemalloc
 from pathlib import Path
 
 import jaxtyping
 import pytest
+from browsing import address, browser, open_page  # noqa: F401 - fixtures
 from hypothesis import settings
 
-# Commands that tests start compile for themselves, and leave nothing in the user's cache folder.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# What one test compiled serves the others, in all workers and in the commands that they start, and
+# nothing is left in the user's cache folder.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    compiled = tempfile.mkdtemp(prefix="jaxviz-tests-")
+    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # jaxlib may reject a program, and compile it again
+
+# Compilation takes most of the time of the tests; modules that are marked as `optimized`, and runs
+# that say so themselves, compile as users do.
+OPTIMIZATION = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+if OPTIMIZATION not in os.environ:
+    os.environ |= {OPTIMIZATION: "1", "JAXVIZ_OPTIMIZE_MARKED": "1"}
 
 # Before anything imports the package: every annotated function checks its arguments and results.
 # As in every type checker, an int will do for a float.
@@ -67,6 +84,23 @@ def no_fetched_weights(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXVIZ_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def optimization(request):
+    """Modules that are marked as `optimized` compile as users do, in commands too."""
+    if "JAXVIZ_OPTIMIZE_MARKED" not in os.environ or not request.node.get_closest_marker(
+        "optimized"
+    ):
+        yield
+        return
+    import jax
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(OPTIMIZATION, "0")
+        jax.config.update(OPTIMIZATION.lower(), False)
+        yield
+    jax.config.update(OPTIMIZATION.lower(), True)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,7 +10,7 @@ from conftest import ROOT
 import jaxviz
 from jaxviz.pictures.sets import load_pictures
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.optimized]
 
 SAMPLE = ROOT.parent / "shared" / "imagenet_sample"  # 250 labeled pictures, one a class
 

@@ -351,6 +351,7 @@ def test_files_that_hold_no_analysis_are_refused_in_one_line(
     is_refused()
 
 
+@pytest.mark.slow
 def test_occlusion_by_several_fills_says_what_is_told_from_zero(squeezenet, cat, tmp_path):
     run = (squeezenet, [cat])
     found = analyses.occlusion(*run, repeats=3, seed=2, **QUICK)

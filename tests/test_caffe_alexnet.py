@@ -15,6 +15,8 @@ from jaxviz.networks import catalog
 from jaxviz.networks.layers import convolution_by_group, local_response_norm
 from jaxviz.networks.weights_files import save_weights
 
+pytestmark = pytest.mark.optimized
+
 NETWORKS = ("caffe_alexnet", "caffenet")
 TAIL = {
     "conv3": (13, 13, 384),
@@ -175,6 +177,7 @@ def test_no_layer_before_the_dense_ones_is_evaluated_whole(network):
     assert all(step.share < 0.7 for step in convolutions)
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_every_technique_shows_it(network, photographs):
     run = network.apply, network.params
@@ -196,6 +199,7 @@ def test_every_technique_shows_it(network, photographs):
     assert_close(top.values[:, 0], maps["conv5"].max(axis=(0, 1, 2)))
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_it_with_its_weights(command, caffe_weights, tmp_path, photograph):
     arguments = ("--network", "caffenet", "--weights", caffe_weights)
     code, _, err = command(

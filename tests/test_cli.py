@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import jaxviz
+from jaxviz.analyses import load_analyses
 from jaxviz.files import file_stems
 from jaxviz.networks.catalog import shipped_file, shipped_networks
 from jaxviz.networks.weights_files import save_weights
@@ -158,6 +160,20 @@ def test_patches(command, tmp_path, folder):
         assert 0 <= left <= right <= 120
 
 
+def test_patches_of_each_label_and_by_the_mean(command, tmp_path, folder):
+    output = tmp_path / "out"
+    arguments = ("patches", folder, "--layer", "conv1", "--channel", 5, "--rank-by", "mean")
+    code, _, err = command(*arguments, "--by-label", "--save-arrays", "--output", output)
+    assert (code, err) == (0, "")
+    records = json.loads((output / "jaxviz.json").read_text("utf-8"))["patches"]
+    labels = [(one["label"], one["rank"]) for one in records]
+    assert sorted(labels) == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    assert all(Path(one["image"]).parent.name == one["label"] for one in records)
+    (page,), _ = load_analyses(output / "conv1.npz")
+    assert page.values.shape == (2, 64, 9)
+    assert {title.partition("\n")[2] for title in page.titles} == {"a", "b"}
+
+
 def test_weights_list_names_what_is_shipped(command):
     code, out, err = command("weights", "list")
     assert (code, err) == (0, "")
@@ -213,6 +229,10 @@ MISTAKES = {  # a part of the message: the command, with P a picture, F a folder
     "has no maps": "activations P --network squeezenet --layer pool10",
     "expected 0 to 255": "activations P --layer conv5 --channel 256",
     "channel: expected 0 to 191, got [-1]": "patches F --layer conv2 --channel=-1",
+    "whole images": "patches F --rank-by mean --all-positions",
+    "all pictures have the same": "patches T/ --by-label",
+    "only --by-label": "patches F --labels T/mine.csv",
+    "several rows by label": "patches F --by-label --imagine",
     "no class is called 'unicorn'": "occlude P --target unicorn",
     "134 or 517": "occlude P --target crane",
     "not from 0 to 999": "occlude P --target 1000",

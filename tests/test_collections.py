@@ -220,7 +220,7 @@ def test_patches_are_cut_from_their_pictures(network, folder):
         assert maps[..., record["channel"]].max() == pytest.approx(record["value"], rel=1e-4)
         value = maps[record["row"], record["col"], record["channel"]]
         assert value == pytest.approx(record["value"], rel=1e-4)
-    first = page.patches(3)[0]
+    first = page.patches(0)[0]
     top, left, bottom, right = page.field.box(first.row, first.col)
     whole = np.pad(page.shown.pixels_of(first.picture), [(9, 9), (9, 9), (0, 0)])
     expected = whole[top + 9 : bottom + 9, left + 9 : right + 9]

@@ -276,9 +276,10 @@ def test_classes_that_are_not_there(index, said):
     assert f"class: expected {said}" in refusal(occlusion, apply, jaxviz.logit(index))
 
 
-def test_a_class_that_is_not_there_is_nan_where_it_is_traced():
+@pytest.mark.parametrize("index", [5, -1])
+def test_a_class_that_is_not_there_is_nan_where_it_is_traced(index):
     with jax.debug_nans(False):
-        found = jax.jit(lambda index: occlusion(apply, jaxviz.logit(index)).baseline)(5)
+        found = jax.jit(lambda index: occlusion(apply, jaxviz.logit(index)).baseline)(index)
     assert np.isnan(found).all()
 
 

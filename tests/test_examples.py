@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.optimized]
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -21,6 +21,7 @@ TECHNIQUES = {
     "occlusion",
 }
 GRAY = {"middle_layer_filters"}
+LONG = {"feature_images", "equinox_network", "flax_network", "overview"}
 
 
 def run(name, folder, monkeypatch, *options):
@@ -34,7 +35,9 @@ def test_there_is_an_example_for_every_technique():
     assert set(NAMES) >= TECHNIQUES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in NAMES]
+)
 def test_it_draws_a_picture_into_the_current_folder(name, tmp_path, monkeypatch, capsys):
     run(name, tmp_path, monkeypatch)
 

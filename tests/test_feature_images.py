@@ -53,6 +53,23 @@ def test_a_step_on_a_linear_score_has_its_closed_form():
     assert_close(found, 1 / (1 + np.exp(-moved)))
 
 
+@pytest.mark.parametrize(
+    "optimizer", [optax.lbfgs(), optax.lion(0.1), optax.chain(optax.clip(1.0), optax.sgd(0.3))]
+)
+def test_any_optimizer_climbs(optimizer):
+    found = made(optimizer=optimizer, parametrization="fourier")
+    assert (found.scores > 2 * found.trace[:, 0]).all()
+
+
+@pytest.mark.parametrize("name", PARAMETRIZATIONS)
+def test_pixels_that_are_black_or_white_have_a_gradient(name):
+    """However far a step goes, the next one starts from numbers."""
+    found = made(optimizer=optax.sgd(1e6), parametrization=name, steps=3)
+    assert np.isfinite(found.images).all()
+    if name != "phases":
+        assert {0, 1} <= set(np.unique(found.images).tolist())
+
+
 @pytest.mark.parametrize("name", PARAMETRIZATIONS)
 def test_every_number_gets_an_image_of_which_it_is_the_largest(name):
     found = made(parametrization=name)
@@ -193,6 +210,15 @@ def test_progress_counts_the_steps():
     assert seen == [(16, 40), (20, 40), (36, 40), (40, 40)]
 
 
+def test_a_preview_shows_the_images_so_far_and_changes_nothing():
+    seen = []
+    found = made(steps=20, preview=seen.append)
+    np.testing.assert_array_equal(found.images, made(steps=20).images)
+    assert [one.shape for one in seen] == [found.images.shape] * 2
+    np.testing.assert_allclose(seen[-1], found.images, atol=1e-6)
+    assert np.abs(seen[0] - found.images).max() > 1e-3
+
+
 def test_colors_and_spectrum_are_those_of_photographs():
     folder = ROOT.parent / "shared" / "imagenet_sample"
     if not folder.is_dir():
@@ -244,5 +270,9 @@ def test_scores_that_do_not_go_together(unchecked):
     assert "can be added to a score, got 3" in refusal(lambda: one + 3)
     assert "got 3 weights" in refusal(made, score=jaxviz.direction("scores", [1, 2, 3]))
     assert "expected a number for each channel" in refusal(jaxviz.direction, "scores", "ab")
+    assert "can be divided by a number but 0" in refusal(lambda: one / 0)
+    assert "can be multiplied by a number" in refusal(lambda: one * 10**400)
+    assert "can be added to a score, got 1" in refusal(lambda: 1 - one)
+    assert one / jnp.float32(4) == one * np.float32(0.25) == 0.25 * one
     assert sum([one, one, one]) == one + one + one
     assert one - one == jaxviz.logit(0) - jaxviz.logit(0)

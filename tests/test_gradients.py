@@ -75,6 +75,7 @@ def test_a_linear_score_has_its_closed_forms():
         assert "no ReLU" in refusal(function, *run, score=all_scores)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(networks())
 def test_the_gradient_is_that_of_each_image_alone(network):

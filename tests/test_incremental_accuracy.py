@@ -15,6 +15,8 @@ from random_networks import SETTINGS
 from jaxviz.cpu import policy
 from jaxviz.incremental.evaluation import windowed_outputs
 
+pytestmark = pytest.mark.optimized
+
 WINDOW = (3, 2)
 EPSILON = float(np.finfo(np.float32).eps)
 

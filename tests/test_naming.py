@@ -172,6 +172,7 @@ def print_top_patches():
         print(hashlib.sha256(whole).hexdigest())
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_sweeps_over_two_devices_give_the_bits_of_one():
     found = [in_another_process("test_naming", "print_top_patches()", devices=n) for n in (1, 2)]

@@ -19,6 +19,8 @@ from jaxviz.techniques.neighbors import estimates
 from jaxviz.techniques.neighbors import search as neighbors
 from jaxviz.techniques.neighbors.frame import Frame, as_float32
 
+pytestmark = pytest.mark.optimized
+
 METRICS = st.sampled_from(["cosine", "euclidean"])
 # Distances are float64 rounded once to float32: half a unit in the last place, 2^-24 relative, and
 # a few of float64. For cosine, float64 vectors of unit length are off by 2^-53, squared below.

@@ -234,6 +234,7 @@ def test_the_order_of_channels():
     )
 
 
+@pytest.mark.slow
 def test_the_tour_of_a_gray_network_without_classes(own, command, picture):
     (own / "gray.py").write_text(
         "from flax import nnx\n"

@@ -1,5 +1,7 @@
 """Occlusion: closed forms, borders, and answers that do not depend on how they were computed."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxviz
-from jaxviz import InputError, occlusion_map
-from jaxviz.techniques.occlusion.mapping import window_starts
+from jaxviz import InputError, occlusion_map, progressive_occlusion
+from jaxviz.techniques.occlusion.problem import window_starts
+
+pytestmark = pytest.mark.optimized
 
 
 def linear(weights, images):
@@ -240,3 +244,20 @@ def test_a_report_says_what_is_computed_again(alexnet):
     assert 0 < report.share < 0.3
     shares = [step.share for step in convolutions]
     assert shares == sorted(shares), "the box grows with depth"
+
+
+@settings(max_examples=8)
+@given(problems())
+def test_the_progressive_maps_are_those_of_their_strides(problem):
+    images, weights, window, stride, fill = problem
+    options = {"score": first, "window": window, "fill": fill}
+    levels = list(progressive_occlusion(linear, weights, images, stride=stride, **options))
+    assert levels[-1][0] == stride
+    for steps, found in levels:
+        expected = occlusion_map(linear, weights, images, stride=steps, **options)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    for (steps, _), (finer, _) in itertools.pairwise(levels):
+        assert steps == tuple(2 * step for step in finer)
+        assert steps[0] <= window[0]
+        assert steps[1] <= window[1]

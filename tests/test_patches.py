@@ -14,6 +14,8 @@ import jaxviz
 from jaxviz import InputError, top_patches
 from jaxviz.techniques.patches import TopPatches, crop, empty_state, merge
 
+pytestmark = pytest.mark.optimized
+
 EXAMPLES = Path(__file__).parents[1] / "examples" / "images"
 
 
@@ -74,6 +76,51 @@ def test_the_smallest_are_the_largest_of_the_negative(images, k):
     largest = top_patches(same, None, [-images], layers="same", k=k)["same"]
     np.testing.assert_array_equal(smallest.values, -largest.values)
     jax.tree.map(np.testing.assert_array_equal, smallest[1:], largest[1:])
+
+
+@given(image_sets(), st.integers(1, 5), st.integers(1, 4), st.booleans())
+@settings(max_examples=15)
+def test_ranked_by_the_mean_equals_a_sort_of_the_means(images, k, size, largest):
+    batches = [images[i : i + size] for i in range(0, len(images), size)]
+    options = {"layers": "same", "k": k, "largest": largest}
+    found = top_patches(same, None, batches, rank_by="mean", **options)["same"]
+    sign = 1 if largest else -1
+    sums = sign * images.sum(axis=(1, 2))  # of whole numbers, so ties are exact
+    every = top_patches(same, None, batches, **options | {"k": len(images)})["same"]
+    for channel in range(images.shape[-1]):
+        order = sorted(range(len(images)), key=lambda i: (-sums[i, channel], i))[:k]
+        number = len(order)
+        assert found.images[channel, :number].tolist() == order
+        means = sign * sums[order, channel] / images[0, ..., 0].size
+        np.testing.assert_allclose(found.values[channel, :number], means, rtol=1e-6)
+        places = dict(zip(every.images[channel].tolist(), zip(
+            every.rows[channel].tolist(), every.cols[channel].tolist(), strict=True
+        ), strict=True))  # fmt: skip
+        got = zip(found.rows[channel].tolist(), found.cols[channel].tolist(), strict=True)
+        assert list(got)[:number] == [places[i] for i in order]
+
+
+@given(image_sets(), st.data(), st.booleans(), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_each_label_has_the_patches_that_its_pictures_have_alone(images, data, largest, unique):
+    names = data.draw(st.lists(st.sampled_from("abc"), min_size=len(images), max_size=len(images)))
+    pictures = np.tile((images[..., :1] + 9).astype(np.uint8), 3)
+
+    def swept(chosen, **options):
+        return jaxviz.sweep.top_patches(
+            same, None, jaxviz.sweep.ArrayPictures(pictures[chosen]), layers="same", k=3,
+            prepare=lambda x: x.astype(jnp.float32), largest=largest, unique_images=unique,
+            batch_size=2, **options,
+        )  # fmt: skip
+
+    together = swept(range(len(images)), labels=names)
+    assert together.labels == tuple(sorted(set(names)))
+    for number, label in enumerate(together.labels):
+        own = np.flatnonzero(np.array(names) == label)
+        alone = swept(own).found["same"]
+        expected = alone._replace(images=np.where(alone.images < 0, -1, own[alone.images]))
+        got = TopPatches(*(field[number] for field in together.found["same"]))
+        jax.tree.map(np.testing.assert_array_equal, got, expected)
 
 
 @st.composite
@@ -157,8 +204,31 @@ BAD = {
         {"layers": "same"},
         r"\(2, 2, 1\)",
     ),
+    "rank_by": ([np.ones((1, 2, 2, 1), np.float32)], {"layers": "same", "rank_by": "sum"}, "mean"),
+    "positions": (
+        [np.ones((1, 2, 2, 1), np.float32)],
+        {"layers": "same", "rank_by": "mean", "unique_images": False},
+        "whole images",
+    ),
     "integers": ([np.ones((1, 2, 2, 1), np.uint8)], {"layers": "same"}, "float"),
 }
+
+
+def labeled(pictures, labels):
+    return jaxviz.sweep.top_patches(
+        same, None, pictures, prepare=lambda x: x / 255.0, layers="same", labels=labels
+    )
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_labels_of_another_number_are_refused():
+    pictures = jaxviz.sweep.ArrayPictures(np.zeros((3, 2, 2, 3), np.uint8))
+    with pytest.raises(InputError, match="one for each of 3 pictures, got 2"):
+        labeled(pictures, ["a", "b"])
+    with pytest.raises(InputError, match="expected a list, one for each picture, got 'abc'"):
+        labeled(pictures, "abc")
+    odd = labeled(pictures, np.array(["a", "\udce9", "a"]))
+    assert odd.labels == ("a", "\udce9")
 
 
 @pytest.mark.parametrize("name", BAD)

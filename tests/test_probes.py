@@ -53,6 +53,7 @@ def test_it_is_scikit_learns_logistic_regression(num, dim):
     assert (found.predictions == predicted).mean() > 0.98
 
 
+@pytest.mark.slow
 def test_the_regularization_that_predicts_best_is_chosen():
     vectors, labels = digits(120)
     noise = np.random.default_rng(0).normal(size=(120, 400)).astype(np.float32)
@@ -68,6 +69,15 @@ def test_labels_that_say_nothing_are_guessed_by_chance():
     found = jaxviz.linear_probe(vectors, np.random.default_rng(0).permutation(labels))
     low, high = found.interval
     assert low < 0.25 < high
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-8, 1e12, 1e30])
+def test_the_unit_of_the_features_changes_nothing(factor):
+    vectors, labels = digits(40, 20)
+    plain = jaxviz.linear_probe(vectors, labels)
+    scaled = jaxviz.linear_probe(vectors * np.float32(factor), labels)
+    np.testing.assert_array_equal(plain.predictions, scaled.predictions)
+    np.testing.assert_allclose(plain.losses, scaled.losses, rtol=0.05)
 
 
 def test_a_rotation_and_a_shift_change_nothing():
@@ -115,6 +125,10 @@ def test_vectors_that_are_all_the_same_give_the_largest_class():
             "regularizations: expected positive numbers",
         ),
         (
+            np.ones((6, 1)), [0, 0, 0, 1, 1, 1], {"folds": 3, "regularizations": 1.0},
+            "regularizations: expected some numbers",
+        ),
+        (
             np.ones((6, 1)), [0, 0, 0, 1, 1, 1], {"folds": 3, "regularizations": []},
             "regularizations: expected some numbers",
         ),
@@ -123,3 +137,11 @@ def test_vectors_that_are_all_the_same_give_the_largest_class():
 def test_what_cannot_be_fitted_is_one_line(features, labels, options, message, unchecked):
     features = np.asarray(features, np.float32)
     assert message in refusal(jaxviz.linear_probe, features, np.array(labels), **options)
+
+
+def test_lists_of_several_lengths_and_traced_labels_are_one_line(unchecked):
+    vectors, labels = digits(20, 4)
+    assert "got list" in refusal(jaxviz.linear_probe, [[1.0, 2.0], [3.0]], labels)
+    said = "labels: expected 20 whole numbers"
+    assert said in refusal(jaxviz.linear_probe, vectors, [[0], [1, 1]])
+    assert said in refusal(jax.jit(jaxviz.linear_probe), vectors, labels)

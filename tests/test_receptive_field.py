@@ -142,6 +142,7 @@ def test_no_unit_sees_more_than_its_field(data: st.DataObject) -> None:
         assert not outside.any(), (row, col)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(st.data())
 def test_fields_behind_larger_maps_are_exact(data: st.DataObject) -> None:

@@ -12,7 +12,7 @@ import pytest
 import jaxviz
 from jaxviz.cli import app, startup
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.optimized]
 
 HEAVY = {"jax", "jaxlib", "flax", "matplotlib", "numpy", "PIL", "safetensors"}
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
@@ -22,8 +22,8 @@ STUB = ast.parse(Path(jaxviz.__file__).with_suffix(".pyi").read_text(encoding="u
 def fresh(code, *arguments, **environment):
     """Run code in an interpreter of its own and return what it printed last."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    inherited = dict(os.environ)
-    inherited.pop("TF_CPP_MIN_LOG_LEVEL", None)  # importing JAX has set it for this process
+    own = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "TF_CPP_MIN_LOG_LEVEL")  # of the tests
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, env=inherited | environment
     )
@@ -95,8 +95,7 @@ def activations(photographs, tmp_path):
     def run(folder):
         output = tmp_path / "maps.png"
         given = ("activations", photographs / "cat" / "chelsea.png", "--top", 1, "-o", output)
-        own = {"JAXVIZ_CACHE": str(folder), "JAX_ENABLE_COMPILATION_CACHE": "true"}
-        found, asked = fresh(COUNTED, *given, "--save-arrays", **own).split()
+        found, asked = fresh(COUNTED, *given, "--save-arrays", JAXVIZ_CACHE=str(folder)).split()
         return int(found), int(asked), output.with_suffix(".npz").read_bytes()
 
     return run

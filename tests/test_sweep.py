@@ -33,6 +33,8 @@ import jaxviz
 from jaxviz import InputError, devices, sweep
 from jaxviz._prefetch import prefetch
 
+pytestmark = pytest.mark.optimized
+
 
 @pytest.fixture(scope="module")
 def undisturbed():

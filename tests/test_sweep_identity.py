@@ -12,6 +12,8 @@ import jaxviz
 from jaxviz import InputError, sweep
 from jaxviz.sweep.network import network_hash, recorded
 
+pytestmark = pytest.mark.optimized
+
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 
 

@@ -100,6 +100,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, undisturbed):
     assert_same(flat(made(folder=tmp_path / "made", progress=seen.append)), undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_killed_at_any_moment(tmp_path, undisturbed):
     folder = tmp_path / "made"

@@ -10,7 +10,7 @@ from tolerances import assert_close
 import jaxviz
 from jaxviz import sweep
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.optimized]
 
 K = 3
 FOLDERS = [
@@ -30,7 +30,7 @@ def swept(request, network):
         pytest.skip(f"no folder {request.param.name} at hand")
     pictures = sweep.folder_pictures(request.param, network.spec.preprocessing)
     layers = [name for name in network.layers() if is_convolution(network, name)]
-    found, skipped = sweep.top_patches(
+    found, skipped, _ = sweep.top_patches(
         network.apply, network.params, pictures,
         layers=layers, k=K, batch_size=16, prepare=network.spec.preprocessing.normalize,
     )  # fmt: skip
@@ -67,6 +67,7 @@ def test_equals_a_sort_of_the_stored_maps(network, swept):
         assert_close(at_place[name], expected)
 
 
+@pytest.mark.slow
 def test_values_come_back_from_the_patches_alone(network, swept):
     images, found = swept
     apply = jax.jit(network.apply)

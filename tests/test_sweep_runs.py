@@ -142,7 +142,7 @@ def test_a_set_that_is_packed_anew_meanwhile_is_not_read_on(tmp_path, photograph
 def test_a_folder_of_another_kind_is_not_taken_over(tmp_path, photographs):
     pictures = sweep.folder_pictures(photographs, SMALL)
     sweep.pack(pictures, folder=tmp_path / "out", preprocessing=SMALL, shard_size=50)
-    with pytest.raises(InputError, match="holds packed pictures; name another folder or restart"):
+    with pytest.raises(InputError, match="holds packed pictures; name another folder"):
         vectors(pictures, folder=tmp_path / "out")
     sweep.open_packed(tmp_path / "out", SMALL)
 

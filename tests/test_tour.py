@@ -186,6 +186,7 @@ def test_a_complete_alexnet_that_was_fetched_needs_no_other_network(
     assert "SqueezeNet" not in page.text
 
 
+@pytest.mark.slow
 def test_pictures_of_one_folder_are_not_said_to_have_kinds(
     tmp_path, alexnet, squeezenet, photographs
 ):

@@ -123,6 +123,7 @@ def sharded():
     print("sweeps")
 
 
+@pytest.mark.slow
 def test_sharded_images():
     ran = subprocess.run(
         [sys.executable, "-W", "error", __file__], env=environment(2), text=True, check=False,

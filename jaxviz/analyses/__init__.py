@@ -15,6 +15,13 @@ from .base import read_pictures as read_pictures
 from .base import shown as shown
 from .channel_pictures import ChannelPictures as ChannelPictures
 from .channel_pictures import channel_pictures as channel_pictures
+from .channels import ChannelMaxima as ChannelMaxima
+from .channels import ColorResponse as ColorResponse
+from .channels import Tenths as Tenths
+from .channels import channel_maxima as channel_maxima
+from .channels import color_response as color_response
+from .channels import in_gray as in_gray
+from .channels import tenths as tenths
 from .feature_images import FeatureImageAnalysis as FeatureImageAnalysis
 from .feature_images import beside_patches as beside_patches
 from .feature_images import feature_images as feature_images

@@ -66,7 +66,10 @@ class FeatureImageAnalysis(NamedTuple):
         return [
             ("layer", self.layer),
             ("images", f"{len(self.images)}, {self.trace.shape[1]} steps, {self.parametrization}"),
-            ("largest activations", f"{number(low)} to {number(high)}"),
+            (
+                "largest activations",
+                number(low) if low == high else f"{number(low)} to {number(high)}",
+            ),
         ]
 
     @property

@@ -11,7 +11,8 @@ from PIL import ImageColor, ImageFilter
 from .._checks import InputError, count, finite, pair
 from ..pictures.decoding import Source
 from ..pictures.preprocessing import by_images
-from ..techniques.occlusion.mapping import occlusion_map, window_starts
+from ..techniques.occlusion.mapping import occlusion_map
+from ..techniques.occlusion.problem import window_starts
 from ..techniques.occlusion.uncertainty import occlusion_statistics, random_fills
 from .base import Picture, kind, normalized, number, picture_fields, read_pictures
 from .targets import Target, find_target

@@ -21,7 +21,7 @@ from ..techniques.faithfulness.controls import shuffled_params
 from ..techniques.probes import LinearProbe, linear_probe
 from .base import kind
 from .collection import evenly, names_of, read_shown
-from .labels import labels_of
+from .labels import label_of_each
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -143,24 +143,21 @@ def probe(
     if "head" in network.provenance:
         raise InputError("head: a probe asks the network itself; leave the head out")
     is_told = not isinstance(labels, str)
-    told = [str(one) for one in labels] if is_told else labels_of(list(pictures.paths))
-    if told is None:
-        raise InputError(
-            "labels: all pictures are in one folder; put those of a kind in a folder of their own, "
-            "or name a table with --labels"
-        )
+    told = [str(one) for one in labels] if is_told else label_of_each(pictures.paths)
     if len(told) != len(pictures.paths):
         raise InputError(f"labels: expected {len(pictures.paths)}, got {len(told)}")
     by_path = dict(zip(pictures.paths, told, strict=True))
     features, parts = _features(
-        network, network.params, pictures, names, batch_size=batch_size, progress=progress
-    )
+        network, network.params, pictures, names, pixels=True, batch_size=batch_size,
+        progress=progress,
+    )  # fmt: skip
     kept = [by_path[path] for path in features.paths]
     members = Counter(kept)
     few = [label for label, number in members.items() if number < 2]
     if len(members) < 2 or few or max(members.values()) < 3:
         raise InputError(
-            f"labels: expected two at least, with two pictures each, and one with three; got "
+            "labels: expected at least two, each of at least two pictures, and one of at least "
+            "three; leave out smaller ones; got "
             f"{', '.join(f'{label} ({n})' for label, n in list(members.items())[:8])}"
         )
     classes = sorted(members)
@@ -179,9 +176,9 @@ def probe(
     if shuffled:
         params = shuffled_params(network.params, jax.random.key(seed))
         others, parts = _features(
-            network, params, pictures, names, batch_size=batch_size, progress=progress
-        )
-        del parts[""]
+            network, params, pictures, names, pixels=False, batch_size=batch_size,
+            progress=progress,
+        )  # fmt: skip
         random = fits(others.vectors)
     best = max(names, key=lambda name: float(found[name].accuracy))
     chosen = found[best]
@@ -226,17 +223,19 @@ def _features(
     pictures: PictureSet,
     names: Sequence[str],
     *,
+    pixels: bool,
     batch_size: int | None,
     progress: Progress | None,
 ) -> tuple[sweep.Features, dict[str, slice]]:
-    """The features of all layers, side by side, and raw pixels, called ""; and their places."""
+    """The features of all layers, side by side, and their places; raw pixels, if any, are ""."""
     parts: dict[str, slice] = {}
 
     def together(params: Any, images: Any) -> dict[str, Any]:
         outputs = outputs_of(network.apply, params, images)
         values = selected(network.apply, outputs, names, len(images))
         made = {name: head_features(one) for name, one in zip(names, values, strict=True)}
-        made[""] = head_features(images, _PIXELS)
+        if pixels:
+            made[""] = head_features(images, _PIXELS)
         ends = np.cumsum([one.shape[1] for one in made.values()]).tolist()
         starts = [0, *ends[:-1]]
         parts.update(zip(made, map(slice, starts, ends), strict=True))

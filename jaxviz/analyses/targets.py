@@ -1,6 +1,7 @@
 """What an explanation asks about: a class or a feature map, by the name that a user gives it."""
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from .._typing import Score
 from ..techniques.activations import activation_maps
 from ..techniques.scores.classes import log_probability, logit, probability
 from ..techniques.scores.layers import feature_map
+from ..techniques.scores.layers import unit as unit_of
 from .base import normalized
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ _CLASS_SCORES = {
     "probability": (probability, "drop of probability"),
     "logit": (logit, "drop of the raw score"),
 }
+
+
+_PLACE = re.compile(r"(\d{1,9})(?:@(\d{1,9}),(\d{1,9}))?", re.ASCII)
 
 
 class Target(NamedTuple):
@@ -58,7 +63,7 @@ def _activations(network: "Network", pixels: np.ndarray, layer: str) -> Any:
 def find_target(
     network: "Network", asked: str | int | None, pixels: np.ndarray, *, score: str
 ) -> Target:
-    """Find the class (by index or name) or the feature map (LAYER:CHANNEL) that is asked for.
+    """Find what is asked for: a class by index or name, a map LAYER:CHANNEL, a unit of it @ROW,COL.
 
     The default is the most probable class of the picture, or where there are no classes, the
     strongest channel of the feature layer. The score of a map is its sum over space; `score` says
@@ -70,10 +75,16 @@ def find_target(
         strengths = _activations(network, pixels, layer).sum(axis=(0, 1, 2))
         asked = f"{layer}:{int(strengths.argmax())}"
     if asked is not None and ":" in str(asked):
-        layer, _, channel = str(asked).rpartition(":")
-        if not channel.isdecimal():
-            raise InputError(f"target: expected LAYER:CHANNEL, got {asked!r}")
-        return Target(feature_map(layer, int(channel)), str(asked), "drop of the map's sum")
+        layer, _, place = str(asked).rpartition(":")
+        matched = _PLACE.fullmatch(place)
+        if not matched:
+            raise InputError(
+                f"target: expected LAYER:CHANNEL or LAYER:CHANNEL@ROW,COL, got {asked!r}"
+            )
+        channel, row, col = (None if one is None else int(one) for one in matched.groups())
+        if row is None:
+            return Target(feature_map(layer, channel), str(asked), "drop of the map's sum")
+        return Target(unit_of(layer, channel, row, col), str(asked), "drop of the activation")
     index = None if asked is None else network.class_index(asked)
     found = _probabilities(network, pixels)
     index = int(found.argmax()) if index is None else index

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from . import folder_commands, network_commands, weights_commands
+from .atlas_command import atlas
 from .describing import describable
 from .drawing import draw
+from .exploring import explore
 from .folder_commands import neighbors, tour
 from .gradient_commands import attribute, compare
 from .imagining import imagine
@@ -34,7 +36,7 @@ app.add_typer(weights_commands.app, name="weights")
 app.add_typer(network_commands.app, name="network")
 for command in (
     tour, filters, activations, occlude, attribute, compare, neighbors, patches, imagine, probe,
-    features, folder_commands.map, network_commands.layers,
+    features, explore, atlas, folder_commands.map, network_commands.layers,
 ):  # fmt: skip
     app.command()(describable(command, takes_head=command is not probe))
 app.command()(pack)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .describing import given_head
-from .loading import layers_of, load_for, load_network, read_pictures, report_skipped
+from .loading import (
+    layers_of,
+    load_for,
+    load_network,
+    read_pictures,
+    report_skipped,
+    stored_features,
+)
 from .options import (
     CLASSIFIER,
     USUAL,
@@ -48,15 +55,11 @@ def _features_of(
     import numpy as np
 
     from .. import sweep
-    from .._checks import InputError
     from .._contract import known_layers
 
     preprocessing = model.preprocessing
     if sweep.is_features(folder):
-        features = sweep.load_features(folder)
-        made_by = features.manifest["provenance"].get("network", model.name)
-        if made_by != model.name:
-            raise InputError(f"{folder}: features of {made_by}, not of {model.name}; see --network")
+        features = stored_features(model, folder)
         return features, sweep.FolderPictures(features.paths, preprocessing)
     (name,) = layers_of(model, layer and [layer]) or [model.role("feature_layer")]
     image = np.zeros((1, *preprocessing.input_shape), np.float32)

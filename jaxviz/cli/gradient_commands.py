@@ -15,6 +15,7 @@ from .options import (
     SaveArrays,
     Target,
     Weights,
+    seed_option,
 )
 from .output import write_analyses
 from .progress import track
@@ -39,7 +40,7 @@ Fill = Annotated[
         show_default="mean, gray where it is not known",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of the noise of `smooth-gradient`.")]
+Seed = Annotated[int, seed_option("Of the noise of `smooth-gradient`.")]
 
 
 def attribute(

@@ -7,6 +7,8 @@ import typer
 
 from .loading import layers_of, load_network
 from .options import (
+    CLASSIFIER,
+    USUAL,
     Cluster,
     Coordinator,
     Dpi,
@@ -18,6 +20,7 @@ from .options import (
     Restart,
     SaveArrays,
     Weights,
+    seed_option,
 )
 from .output import say
 from .progress import counter
@@ -63,7 +66,7 @@ def imagine(
             "`fourier` spectrum (stronger activations, louder colors), or single `pixels`.",
         ),
     ] = "phases",
-    seed: Annotated[int, typer.Option("--seed", help="Of all that is random.")] = 0,
+    seed: Annotated[int, seed_option("Of all that is random.")] = 0,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of images on a page.")] = 8,
     batch_size: Annotated[
         int | None,
@@ -103,7 +106,7 @@ def imagine(
     )  # fmt: skip
     if sum(map(bool, (channel, target, all_channels))) > 1:
         raise InputError("channel, class, all-channels: name one of them")
-    model = load_network(network, weights)
+    model = load_network(network, weights, usual=CLASSIFIER if target else USUAL)
     layers = layers_of(model, layer)
     if target:
         if layer:

@@ -13,6 +13,7 @@ from .progress import track
 if TYPE_CHECKING:
     from ..networks.network import Network
     from ..pictures.sets import ArrayPictures
+    from ..sweep import ChannelImages, Features
 
 
 def load_for(
@@ -45,6 +46,17 @@ def load_network(network: str | None, weights: Path | None, *, usual: str = USUA
     return with_head(model, head) if head else model
 
 
+def classifier_for(model: "Network", usual: str) -> "Network | None":
+    """What names a network's pictures: itself if it has classes, else the usual one if it fits."""
+    from ..networks.loading import load
+
+    if model.spec.logits:
+        return model
+    usual_one = load(usual)
+    fits = usual_one.preprocessing.samples == model.preprocessing.samples
+    return usual_one if fits else None
+
+
 def layers_of(model: "Network", asked: Sequence[str] | None) -> list[str]:
     """The layers that were asked for, each once; of one that is not there, say whose it is."""
     from .._checks import InputError, unknown
@@ -69,6 +81,67 @@ def read_pictures(model: "Network", paths: Sequence[Path]) -> "ArrayPictures":
     loaded = load_pictures(track(paths, len(paths), "reading"), model.preprocessing)
     report_skipped(loaded.skipped)
     return loaded
+
+
+def stored_features(model: "Network", folder: Path) -> "Features":
+    """The OUTPUT of `jaxviz features`, of this network."""
+    from ..sweep import load_features
+
+    features = load_features(folder)
+    made_by = features.manifest["provenance"].get("network", model.name)
+    _expect_made_by(model, made_by, f"{folder}: features")
+    return features
+
+
+def stored_patches(model: "Network", folder: Path) -> list[dict[str, Any]]:
+    """The patches that the OUTPUT of `jaxviz patches` lists, of this network."""
+    from .._checks import InputError
+    from ..files import complete_manifest
+
+    manifest = complete_manifest(folder, "top patches")
+    kinds = {"layer": str, "channel": int, "image": str, "value": float, "row": int, "col": int}
+    try:
+        made_by = manifest["provenance"]["network"]
+        found = [
+            {key: kind(one[key]) for key, kind in kinds.items()} for one in manifest["patches"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{folder}: its list of patches is damaged ({error!r})") from None
+    _expect_made_by(model, made_by, f"{folder}: patches")
+    return found
+
+
+def stored_images(model: "Network", folder: Path) -> dict[str, "ChannelImages"]:
+    """By layer the images in the OUTPUT of `jaxviz imagine --all-channels`, of this network."""
+    from .._checks import InputError
+    from ..files import read_manifest
+    from ..sweep import load_feature_images
+
+    places = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
+    found: dict[str, ChannelImages] = {}
+    for place in places:
+        manifest = read_manifest(place)
+        if manifest.get("kind") != "feature images":
+            continue
+        found |= load_feature_images(place)
+        made_by = manifest.get("provenance", {}).get("network", model.name)
+        _expect_made_by(model, made_by, f"{place}: images")
+    if not found:
+        raise InputError(
+            f"{folder}: holds no images; make some with: jaxviz imagine --all-channels -o {folder}"
+        )
+    shape = tuple(model.preprocessing.fitted_shape)
+    if any(one.images.shape[1:] != shape for one in found.values()):
+        raise InputError(f"{folder}: images of another size than {model.name} takes")
+    return found
+
+
+def _expect_made_by(model: "Network", made_by: str, what: str) -> None:
+    """Refuse what another network made."""
+    from .._checks import InputError
+
+    if made_by != model.name:
+        raise InputError(f"{what} of {made_by}, not of {model.name}; see --network")
 
 
 def report_skipped(skipped: Sequence[Any], places: Sequence[Path] = ()) -> None:

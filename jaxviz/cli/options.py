@@ -1,7 +1,7 @@
 """Arguments and options that several commands share; they mean the same everywhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -140,3 +140,8 @@ Cluster = Annotated[
         "--cluster", help="Get these three from Slurm, Open MPI, Kubernetes or a TPU pod."
     ),
 ]
+
+
+def seed_option(help: str) -> Any:  # noqa: A002
+    """The option that settles what is random."""
+    return typer.Option("--seed", min=0, max=2**32 - 1, help=help)

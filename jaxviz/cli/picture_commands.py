@@ -20,6 +20,7 @@ from .options import (
     SaveArrays,
     Target,
     Weights,
+    seed_option,
 )
 from .output import write_analyses
 from .progress import status, track
@@ -111,7 +112,7 @@ def occlude(
             "map is their mean, and hatched where it is not told from zero.",
         ),
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Of the fills that are drawn.")] = 0,
+    seed: Annotated[int, seed_option("Of the fills that are drawn.")] = 0,
     score: Annotated[
         str, typer.Option("--score", help="`log-probability`, `probability` or `logit`.")
     ] = "log-probability",

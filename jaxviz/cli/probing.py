@@ -16,6 +16,7 @@ from .options import (
     SaveArrays,
     SweepBatchSize,
     Weights,
+    seed_option,
 )
 from .output import write_analyses
 from .progress import counter
@@ -34,7 +35,7 @@ def probe(
             help="Also ask the network with its weights shuffled: what did training bring?",
         ),
     ] = True,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the shuffling.")] = 0,
+    seed: Annotated[int, seed_option("Of the shuffling.")] = 0,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -80,4 +81,4 @@ def probe(
     }  # fmt: skip
     write_analyses(output, [found.analysis], model, options, dpi=dpi, save_arrays=save_arrays)
     if save is not None:
-        print(save_head(save, found.head))
+        print(f"{save_head(save, found.head)}: {found.head.layer} of {model.spec.title}")

@@ -2,7 +2,7 @@
 
 import functools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from .options import (
     Cluster,
     Coordinator,
     Dpi,
+    Labels,
     Layer,
     Layers,
     NetworkName,
@@ -59,6 +60,22 @@ def patches(
     all_positions: Annotated[
         bool, typer.Option("--all-positions", help="Allow several patches from one picture.")
     ] = False,
+    rank_by: Annotated[
+        Literal["maximum", "mean"],
+        typer.Option(
+            "--rank-by",
+            help="Rank a picture by the largest activation of a channel's map, or by its mean, "
+            "which favors what fills the picture.",
+        ),
+    ] = "maximum",
+    by_label: Annotated[
+        bool,
+        typer.Option(
+            "--by-label",
+            help="For each channel, find the patches in the pictures of each label apart.",
+        ),
+    ] = False,
+    labels: Labels = None,
     batch_size: SweepBatchSize = None,
     output: OutputFolder = Path("patches"),
     dpi: Dpi = None,
@@ -77,7 +94,7 @@ def patches(
     picture (top, left, bottom, right). If the command is interrupted, run it again to continue.
     """
     from .. import devices, sweep
-    from .._checks import channels
+    from .._checks import InputError, channels
     from ..analyses import (
         FeatureImageAnalysis,
         beside_patches,
@@ -86,6 +103,7 @@ def patches(
         provenance,
         save_analyses,
     )
+    from ..analyses.labels import label_of_each
     from ..draw import pages_of, save_figure
     from ..files import file_stems, write_manifest
 
@@ -98,29 +116,35 @@ def patches(
     shapes = model.layers()
     for name in set(layers) & set(shapes):  # unknown ones are named by the sweep
         channels(channel or (), shapes[name][-1])
+    if labels and not by_label:
+        raise InputError("labels: only --by-label needs them")
+    if by_label and imagine:
+        raise InputError("imagine: makes one image for a channel, which has several rows by label")
     if restart:
         sweep.restart(output, part=part)
     batch_size = devices.batch_size(batch_size)
     pictures = sweep.open_pictures(folder, model.preprocessing)
+    of_pictures = label_of_each(pictures.paths, labels) if by_label else None
     with counter(", ".join(layers)) as progress:
         swept = sweep.top_patches(
             model.apply, model.params, pictures, prepare=model.preprocessing.normalize,
             layers=layers, k=top, largest=not smallest, unique_images=not all_positions,
-            batch_size=batch_size, folder=output, save_every=save_every, part=part,
-            progress=progress,
+            rank_by=rank_by, labels=of_pictures, batch_size=batch_size, folder=output,
+            save_every=save_every, part=part, progress=progress,
         )  # fmt: skip
     if part.process > 0:
         return
     report_skipped(swept.skipped, [folder])
     options = {
         "folder": str(folder), "layer": layers, "top": top, "smallest": smallest,
-        "all_positions": all_positions, "batch_size": batch_size,
+        "all_positions": all_positions, "rank_by": rank_by, "by_label": by_label,
+        "batch_size": batch_size,
     }  # fmt: skip
     record = provenance(model, options)
     read_pages = functools.partial(
         patch_pages, model, swept, pictures, channels=channel or (), rows=rows,
         every_channel=all_channels, largest=not smallest, one_each=not all_positions,
-        context=context,
+        rank_by=rank_by, context=context,
     )  # fmt: skip
     records: list[dict[str, Any]] = []
     for name, file in zip(layers, file_stems(layers), strict=True):

@@ -31,4 +31,5 @@ from .saving import png as png
 from .saving import save_figure as save_figure
 from .saving import save_figures as save_figures
 from .saving import stacked_png as stacked_png
+from .saving import svg as svg
 from .style import Style as Style

@@ -12,7 +12,7 @@ from ..analyses.base import distinct_names, number, short
 from ..analyses.channel_pictures import ChannelPictures
 from ..analyses.feature_images import FeatureImageAnalysis
 from ..analyses.nearest_pictures import NearestPictures
-from ..analyses.patch_pages import PatchPage
+from ..analyses.patch_pages import Patch, PatchPage
 from .dispatch import figure_of
 from .grids import Row, Tile, montage, tile_grid
 from .maps import map_extent, overlays
@@ -64,12 +64,16 @@ def _neighbor(
 def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool = False) -> Figure:
     """A row of patches for each channel; or of the whole pictures, dark outside the patch."""
     rows, names = [], _names(analysis)
-    for channel, title in zip(analysis.channels.tolist(), analysis.titles, strict=True):
+    whole = analysis.rank_by == "mean"
+    for row, title in enumerate(analysis.titles):
         tiles = []
-        for patch in analysis.patches(channel):
-            place = f" at {patch.row},{patch.col}" if analysis.has_places else ""
+        for patch in _firing(analysis, row):
+            is_placed = analysis.has_places and (in_pictures or not whole)
+            place = f" at {patch.row},{patch.col}" if is_placed else ""
             caption = f"{names[patch.picture]}\n{number(patch.value)}{place}"
-            pixels = analysis.pixels(patch)
+            if patch.value == 0:
+                caption = f"{names[patch.picture]}\nsilent"
+            pixels = analysis.shown.pixels_of(patch.picture) if whole else analysis.pixels(patch)
             if in_pictures:
                 box = analysis.field.box(patch.row, patch.col, clipped=True)
                 pixels = _framed(analysis.shown.pixels_of(patch.picture), box)
@@ -83,9 +87,19 @@ def patch_rows(analysis: PatchPage, *, style: Style = SCREEN, in_pictures: bool 
         ]
     what = "excite it most" if analysis.largest else "excite it least"
     title = f"{analysis.network} {analysis.layer}: the patches ({analysis.size} pixels) that {what}"
+    if whole:
+        title = f"{analysis.network} {analysis.layer}: pictures ranked by the mean of each map"
+    if analysis.labels:
+        title += ", label by label"
     if in_pictures:
         title += ", in their pictures"
     return montage(rows, title=title, separate_first=analysis.imagined is not None, style=style)
+
+
+def _firing(analysis: PatchPage, row: int) -> list[Patch]:
+    """The patches of a row that excite its channel; of one that is silent everywhere, the first."""
+    found = analysis.patches(row)
+    return [patch for patch in found if patch.value != 0] or found[:1]
 
 
 def _framed(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -107,12 +121,13 @@ def made_images(analysis: FeatureImageAnalysis, *, style: Style = SCREEN) -> Fig
         for image, title, peak in zip(analysis.images, analysis.titles, analysis.peaks, strict=True)
     ]
     what = "lower" if analysis.negative else "excite"
+    whom = "one channel each" if len(tiles) > 1 else "it"
     return tile_grid(
         tiles,
         columns=min(analysis.columns, len(tiles)),
         tile_size=_MADE,
-        title=f"{analysis.network} {analysis.layer}: images made to {what} one channel each, with "
-        "its largest activation",
+        title=f"{analysis.network} {analysis.layer}: made to {what} {whom}, with the largest "
+        "activation",
         style=style,
     )
 

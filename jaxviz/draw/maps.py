@@ -160,7 +160,8 @@ def heatmap_rows(
         faint = np.full(values.shape, 0.65)  # a plain number counts twice in a PDF or SVG
         both.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
         # The square root keeps what mattered less than a single peak from looking black.
-        weight = 0.25 + 0.75 * np.sqrt(np.clip(values / brightest, 0, 1))
+        certain = values if one.distinct is None else np.where(one.distinct, values, 0)
+        weight = 0.25 + 0.75 * np.sqrt(np.clip(certain / brightest, 0, 1))
         show(mattered, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
         _color_bar(figure, list(places), SIGNED, norm, unit, side)
     return figure

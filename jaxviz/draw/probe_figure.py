@@ -10,9 +10,10 @@ from ..analyses.base import short
 from ..analyses.probing import ProbeAnalysis
 from .dispatch import figure_of
 from .figure import blank
-from .style import SCREEN, Style
+from .style import SCREEN, Style, printable
 
 _TRAINED, _SHUFFLED, _LINE = "#b35806", "#8c8c8c", "#542788"
+_LARGEST = 0.5  # inches, of a picture
 _PICTURED = 24  # classes, of which each has a picture and numbers
 
 
@@ -46,11 +47,13 @@ def _accuracies(axes: Any, analysis: ProbeAnalysis, style: Style) -> None:
             markersize=5, elinewidth=1.5, label=label,
         )  # fmt: skip
     axes.axvline(analysis.pixels, color=_LINE, linestyle="--", linewidth=1.2, label="raw pixels")
-    axes.axvspan(*analysis.pixels_interval, color=_LINE, alpha=0.08, linewidth=0)
+    axes.axvspan(
+        *analysis.pixels_interval, color=_LINE, alpha=0.08, linewidth=0, label="and their interval"
+    )
     axes.axvline(
         analysis.chance, color="#bbbbbb", linestyle=":", linewidth=1.2, label="largest class"
     )
-    axes.set_yticks(places, [short(name, 28) for name in analysis.layers])
+    axes.set_yticks(places, [printable(short(name, 28)) for name in analysis.layers])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.02)
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
@@ -72,30 +75,33 @@ def _confusion(axes: Any, analysis: ProbeAnalysis, side: float, style: Style) ->
     axes.tick_params(length=0)
     for edge in axes.spines.values():
         edge.set_visible(False)
-    names = [short(name, 14) for name in analysis.classes]
-    axes.set_xlabel(f"{analysis.layer} says", **style.text)
+    names = [printable(short(name, 14)) for name in analysis.classes]
+    axes.set_xlabel(f"what {analysis.layer} takes it for", **style.text)
+    axes.set_ylabel("what it is", **style.text)
+    axes.set_title("pictures that were left out of the fit", **style.text)
     if number > _PICTURED:
         axes.set(xticks=[], yticks=[])
-        axes.set_ylabel("the label", **style.text)
         return
-    cell = side / number
+    small = min(0.8 * side / number, _LARGEST)  # inches
     for row, col in zip(*np.nonzero(table), strict=True):
         axes.text(col, row, str(table[row, col]), ha="center", va="center", **style.text)
-    pad = 72 * cell + 4
+    pad = 72 * small + 4
     axes.set_xticks(range(number), names, rotation=90, fontsize=style.font_size)
     axes.set_yticks(range(number), names, fontsize=style.font_size)
     axes.tick_params(axis="both", pad=pad)
-    zoom = 0.92 * 72 * cell / analysis.thumbnails.shape[1]
+    zoom = 72 * small / analysis.thumbnails.shape[1]
     for place, pixels in enumerate(analysis.thumbnails):
-        for where in ((-1.05, place), (place, number + 0.05)):
-            image = OffsetImage(pixels, zoom=zoom)
+        for edge, side_of in (((-0.5, place), (1, 0.5)), ((place, number - 0.5), (0.5, 1))):
+            offset = (2 - 4 * side_of[0], 2 - 4 * side_of[1])  # points, away from the matrix
             axes.add_artist(
                 AnnotationBbox(
-                    image,
-                    where,
+                    OffsetImage(pixels, zoom=zoom),
+                    edge,
+                    offset,
+                    boxcoords="offset points",
                     frameon=False,
                     pad=0,
                     annotation_clip=False,
-                    box_alignment=(0.5, 0.5),
+                    box_alignment=side_of,
                 )
             )

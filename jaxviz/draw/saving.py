@@ -59,7 +59,7 @@ def save_figures(
         return write_whole(path, _pdf(figures, dpi))
     if len(figures) != 1:
         raise InputError(f"{path}: an SVG holds one figure, not {len(figures)}; take .pdf or .png")
-    return write_whole(path, _svg(figures[0], dpi))
+    return write_whole(path, svg(figures[0], dpi=dpi))
 
 
 def png(figure: Figure, *, dpi: float | None = None) -> bytes:
@@ -116,7 +116,8 @@ def _pdf(figures: Sequence[Figure], dpi: float | None) -> bytes:
     return buffer.getvalue()
 
 
-def _svg(figure: Figure, dpi: float | None) -> bytes:
+def svg(figure: Figure, *, dpi: float | None = None) -> bytes:
+    """A figure as the bytes of an SVG that carries our mark; `dpi` is that of its pictures."""
     _check_size([figure], dpi)
     metadata = {"Creator": MARK, "Date": None}
     with _vector_settings():

@@ -1,8 +1,10 @@
 """Heads: a linear classifier of one's own classes on a layer of any network, in a file."""
 
+import hashlib
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,20 @@ from .._checks import InputError, unknown
 from .._typing import Outputs, Params
 from ..files import MARK
 from .head_features import Head, head_features
-from .network import Network
+from .network import Network, replaced
 from .weights_files import DIGEST, check_digest, read_weights, save_weights, tensors_digest
+from .wrapped import Wrapped
 
 _KIND = "jaxviz head"
+_TOLD = "metadata_sha256"
 
 
-class _Headed:
+class _Headed(Wrapped):
     """The function of a network, with a head's logits as its last layer."""
 
     def __init__(self, network: Network, head: Head, name: str) -> None:
-        self._network, self._layer, self._grid, self._name = network, head.layer, head.grid, name
-        for kept in ("note", "image_shape"):
-            if hasattr(network.apply, kept):
-                setattr(self, kept, getattr(network.apply, kept))
+        super().__init__(network)
+        self._layer, self._grid, self._name = head.layer, head.grid, name
 
     def __call__(self, params: Params, images: Any) -> Outputs:
         outputs = self._network.apply(params["network"], images)
@@ -36,10 +38,6 @@ class _Headed:
         head = params["head"]
         logits = jnp.matmul(features, head["weights"], precision="highest") + head["bias"][None]
         return {**outputs, self._name: logits}
-
-    def kernel(self, params: Params, layer: str) -> Any:
-        """The weights of a convolution of the network."""
-        return self._network.kernel(layer)
 
 
 def with_head(network: Network, head: Head) -> Network:
@@ -53,6 +51,7 @@ def with_head(network: Network, head: Head) -> Network:
     >>> with_head(network, head).layers()["head"]
     (2,)
     """
+    tensors = _checked(head)
     if network.name != head.network:
         raise InputError(f"head: fitted to {head.network}, not to {network.name}; see --network")
     if head.digest and network.provenance.get("sha256", "") not in ("", head.digest):
@@ -62,33 +61,46 @@ def with_head(network: Network, head: Head) -> Network:
         raise InputError(f"head: layer: {unknown(head.layer, list(layers), most=80)}")
     one = jax.ShapeDtypeStruct((1, *layers[head.layer]), jnp.float32)
     dim = jax.eval_shape(lambda values: head_features(values, head.grid), one).shape[1]
-    if head.weights.shape != (dim, len(head.labels)) or head.bias.shape != (len(head.labels),):
+    if len(tensors["weights"]) != dim:
         raise InputError(
-            f"head: weights of shape {head.weights.shape} do not fit {head.layer}, whose features "
-            f"are {dim} numbers, and {len(head.labels)} classes"
+            f"head: weights of shape {tensors['weights'].shape} do not fit {head.layer}, whose "
+            f"features are {dim} numbers"
         )
     name = next(free for i in itertools.count() if (free := f"head{i or ''}") not in layers)
-    own = {"weights": jnp.asarray(head.weights), "bias": jnp.asarray(head.bias)}
-    return Network(
-        _Headed(network, head, name),
-        {"network": network.params, "head": own},
-        preprocessing=network.spec.preprocessing,
+    own = {name: jnp.asarray(tensor) for name, tensor in tensors.items()}
+    told = {
+        "layer": head.layer, "labels": head.labels, "sha256": tensors_digest(tensors)
+    }  # fmt: skip
+    return replaced(
+        network,
+        apply=_Headed(network, head, name),
+        params={"network": network.params, "head": own},
         labels=head.labels,
         roles={**network.spec.roles, "logits": name},
-        name=network.name,
-        title=network.spec.title,
-        provenance={
-            **network.provenance,
-            "head": {"layer": head.layer, "labels": head.labels,
-                     "sha256": tensors_digest(_tensors(head))},
-        },
-    )  # fmt: skip
+        provenance={**network.provenance, "head": told},
+    )
 
 
-def _tensors(head: Head) -> dict[str, np.ndarray]:
-    return {
+def _checked(head: Head) -> dict[str, np.ndarray]:
+    """The tensors of a head, which must fit each other; refuse what is none of the fields."""
+    tensors = {
         "weights": np.asarray(head.weights, np.float32), "bias": np.asarray(head.bias, np.float32)
     }  # fmt: skip
+    if isinstance(head.labels, str) or not _are_labels(list(head.labels)):
+        raise InputError("head: expected a list of classes by name")
+    shape = (*tensors["weights"].shape[:1], len(head.labels))
+    if tensors["weights"].shape != shape or tensors["bias"].shape != shape[1:]:
+        raise InputError(
+            f"head: weights {tensors['weights'].shape} and bias {tensors['bias'].shape} are not "
+            f"those of {len(head.labels)} classes"
+        )
+    if not all(np.isfinite(one).all() for one in tensors.values()):
+        raise InputError("head: expected finite numbers in float32, got others among them")
+    texts = (head.layer, head.network, head.digest)
+    is_grid = isinstance(head.grid, int | np.integer) and head.grid >= 1
+    if not is_grid or not all(isinstance(one, str) for one in texts):
+        raise InputError("head: expected a grid of 1 or more, and texts for layer and network")
+    return tensors
 
 
 def save_head(path: str | os.PathLike[str], head: Head) -> Path:
@@ -100,21 +112,19 @@ def save_head(path: str | os.PathLike[str], head: Head) -> Path:
     ...     print(load_head(save_head(os.path.join(folder, "head.safetensors"), head)).labels)
     ('cat', 'dog')
     """
-    tensors = _tensors(head)
-    shape = (*tensors["weights"].shape[:1], len(head.labels))
-    if tensors["weights"].shape != shape or tensors["bias"].shape != shape[1:]:
-        raise InputError(
-            f"head: weights {tensors['weights'].shape} and bias {tensors['bias'].shape} are not "
-            f"those of {len(head.labels)} classes"
-        )
-    if head.grid < 1 or not _are_labels(list(head.labels)):
-        raise InputError("head: expected a grid of 1 or more, and classes by name")
+    tensors = _checked(head)
     metadata = {
         "kind": _KIND, "layer": head.layer, "grid": str(head.grid), "network": head.network,
-        "digest": head.digest, "labels": json.dumps(head.labels), MARK: __version__,
-        DIGEST: tensors_digest(tensors),
+        "digest": head.digest, "labels": json.dumps(head.labels),
     }  # fmt: skip
-    return save_weights(path, tensors, metadata)
+    digests = {_TOLD: _digest(metadata), DIGEST: tensors_digest(tensors)}
+    return save_weights(path, tensors, {**metadata, MARK: __version__, **digests})
+
+
+def _digest(told: Mapping[str, str]) -> str:
+    """A sha256 of what a file says of its head."""
+    kept = {name: told[name] for name in ("kind", "layer", "grid", "network", "digest", "labels")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def load_head(path: str | os.PathLike[str]) -> Head:
@@ -138,6 +148,8 @@ def load_head(path: str | os.PathLike[str]) -> Head:
             raise ValueError("it is something else")
         if not all(np.isfinite(one).all() for one in file.tensors.values()):
             raise ValueError("it holds numbers that are not finite")
+        if told[_TOLD] != _digest(told):
+            raise ValueError("its metadata are damaged")
         grid, labels = int(told["grid"]), json.loads(told["labels"])
         if grid < 1 or not _are_labels(labels):
             raise ValueError("its metadata are damaged")

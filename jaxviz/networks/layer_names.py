@@ -14,7 +14,7 @@ from .anchors import Anatomy, Anchor, room_of
 _COLLECTIONS = ("params", "batch_stats")
 # What a parameter itself is called, behind its layer's name.
 _OWN = re.compile(
-    r"[._-]?(w|b|s|rm|riv|kernel|weights?|bias|scale|filters?|gamma|beta|mean|var|variance"
+    r"(^|[._-])(w|b|s|rm|riv|kernel|weights?|bias|scale|filters?|gamma|beta|mean|var|variance"
     r"|(running|moving)_(mean|var|variance))(_\d+)?$",
     re.IGNORECASE,
 )

@@ -16,6 +16,8 @@ from ..pictures.decoding import Source
 from ..pictures.preprocessing import Preprocessing, preprocess
 from .spec import ROLES, NetworkSpec, checked_roles
 
+_FEW = 20  # classes, that a message lists
+
 
 class Network:
     """A pure function with its parameters and all that is needed to feed and read it.
@@ -183,4 +185,16 @@ class Network:
         near = [name for name in everything if text.lower() in name.split()][:5]
         near += difflib.get_close_matches(text.lower(), everything, n=3)
         hint = f" (nearest: {', '.join(dict.fromkeys(near))})" if near else ""
+        if len(everything) <= _FEW:
+            hint = f"; there are {', '.join(everything)}"
         raise InputError(f"target: no class is called {text!r}{hint}")
+
+
+def replaced(network: Network, **changes: Any) -> Network:
+    """The network with other arguments of `Network` in place of its own."""
+    kept = {
+        "apply": network.apply, "params": network.params, "labels": network.labels,
+        "preprocessing": network.spec.preprocessing, "roles": network.spec.roles,
+        "name": network.name, "title": network.spec.title, "provenance": network.provenance,
+    }  # fmt: skip
+    return Network(**(kept | changes))

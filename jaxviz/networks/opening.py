@@ -17,10 +17,11 @@ from .described import Description, description_beside
 from .loading import load
 from .modules import from_equinox, from_linen, from_nnx
 from .named import name_activations
-from .network import Network
+from .network import Network, replaced
 from .onnx.loading import fixed_size, load_onnx
 from .roles import output_roles
 from .sources import file_digest
+from .tokens import with_token_maps
 
 _WAYS = "expected a network's name, FILE.onnx, MODULE:FUNCTION or FILE.py:FUNCTION"
 
@@ -60,7 +61,8 @@ def open_network(
     if text.lower().endswith(".onnx"):
         size = fixed_size(Path(text)) if described else None
         options = description_beside(Path(text), described, size).options()
-        return load_onnx(text, **options)
+        network = load_onnx(text, **options)
+        return with_token_maps(network) if network.spec.preprocessing else network
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
         raise InputError(f"network: {unknown(text, networks())}; {_WAYS}")
@@ -89,8 +91,8 @@ def open_network(
     }
     try:
         network = _network(made, options, text)
-        if network.spec.preprocessing:
-            network.layers()  # it takes the images that its description says
+        if network.spec.preprocessing:  # it takes the images that its description says
+            return with_token_maps(network)
     except InputError:
         raise
     except Exception as error:
@@ -150,16 +152,12 @@ def _described(network: Network, options: Mapping[str, Any]) -> Network:
     told = {key: options[key] for key in ("title", "preprocessing", "labels", "roles")}
     if not any(told.values()):
         return network
-    spec = network.spec
-    return Network(
-        network.apply,
-        network.params,
-        preprocessing=told["preprocessing"] or spec.preprocessing,
+    return replaced(
+        network,
+        preprocessing=told["preprocessing"] or network.spec.preprocessing,
         labels=told["labels"] or network.labels,
-        roles={**spec.roles, **told["roles"]},
-        name=network.name,
-        title=told["title"] or spec.title,
-        provenance=network.provenance,
+        roles={**network.spec.roles, **told["roles"]},
+        title=told["title"] or network.spec.title,
     )
 
 

@@ -6,6 +6,7 @@ Where a box is given in a picture's own coordinates it refers to the upright pic
 orientation was applied.
 """
 
+import io
 import math
 import os
 import warnings
@@ -29,14 +30,14 @@ ARRAY = ".npy"
 MAX_PIXELS = 2**27  # 134 million: what one picture may decode to, 400 MB of RGB
 
 
-def decode(source: Source, samples: int | None = None) -> Pixels:
+def decode(source: Source | bytes, samples: int | None = None) -> Pixels:
     """Decode one picture to upright uint8 RGB, (height, width, 3).
 
-    `source` is a path, a PIL image, or a uint8 array (height, width), (height, width, 1), 3 or 4,
-    which a path ending in .npy may also hold. EXIF orientation is applied; gray, palette, CMYK and
-    16-bit pictures become RGB; transparent pixels show white; of an animation the first frame is
-    taken. Where a number of `samples` is given, (height, width, samples) is expected and returned
-    as it is, from an array or from a picture that has as many.
+    `source` is a path, the bytes of a picture file, a PIL image, or a uint8 array (height, width),
+    (height, width, 1), 3 or 4, which a path ending in .npy may also hold. EXIF orientation is
+    applied; gray, palette, CMYK and 16-bit pictures become RGB; transparent pixels show white; of
+    an animation the first frame is taken. Where a number of `samples` is given, (height, width,
+    samples) is expected and returned as it is, from an array or from a picture that has as many.
 
     Raises `InputError` for what is no picture, is truncated or empty, has other samples, or would
     decode to more than `MAX_PIXELS` pixels.
@@ -47,9 +48,9 @@ def decode(source: Source, samples: int | None = None) -> Pixels:
     name = describe(source)
     if isinstance(source, np.ndarray):
         return _decode_array(source, name, samples)
-    if not isinstance(source, str | os.PathLike | Image.Image):
+    if not isinstance(source, str | os.PathLike | bytes | Image.Image):
         raise InputError(f"picture: expected a path, a PIL image or uint8 array, got {name}")
-    if not isinstance(source, Image.Image):
+    if isinstance(source, str | os.PathLike):
         _check_file(Path(source))
         if Path(source).suffix.lower() == ARRAY:
             return _decode_array(_stored_array(Path(source), samples), name, samples)
@@ -59,7 +60,7 @@ def decode(source: Source, samples: int | None = None) -> Pixels:
             if isinstance(source, Image.Image):
                 return _decode_image(source, name, samples)
             # Of a named file Pillow maps uncompressed pixels, and a turned TIFF comes out garbled.
-            with Path(source).open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
                 return _decode_image(image, name, samples)
     except UnidentifiedImageError:
         raise InputError(f"{name}: not a picture of a kind that Pillow reads") from None
@@ -70,6 +71,10 @@ def decode(source: Source, samples: int | None = None) -> Pixels:
     except Exception as error:  # decoders raise anything on damaged files
         reason = str(error) or type(error).__name__
         raise InputError(f"{name}: damaged picture ({reason})") from None
+
+
+def _opened(source: str | os.PathLike[str] | bytes) -> Any:
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
 def is_recognized(path: Path) -> bool:
@@ -97,6 +102,8 @@ def describe(source: Any) -> str:
         return str(source)
     if isinstance(source, np.ndarray):
         return f"array of shape {source.shape} and dtype {source.dtype}"
+    if isinstance(source, bytes):
+        return "picture"
     return getattr(source, "filename", "") or type(source).__name__
 
 

@@ -64,7 +64,10 @@ def pack(
     with only_run(folder):
         found = read_manifest(folder)
         if found and {name: found.get(name) for name in wanted} != wanted:
-            raise InputError(f"{folder}: holds something else; name another folder or restart")
+            raise InputError(
+                f"{folder}: holds something else; name another folder (--output), or discard what "
+                "is there (--restart)"
+            )
         if not found.get("complete"):
             _write_shards(pictures.paths, folder, wanted, preprocessing, progress)
     return open_packed(folder, preprocessing)

@@ -1,7 +1,8 @@
 """Sweeps: a network run once over a picture set of any size, on all devices, never lost half-way.
 
-`top_patches` keeps the strongest activations of every channel, `features` writes one vector a
-picture. Their pictures come from a folder, an array, or a folder that `pack` has decoded.
+`top_patches` keeps the strongest activations of every channel, `survey` also how strongly each
+answers to the pictures of a label, `features` writes one vector a picture.
+Their pictures come from a folder, an array, or a folder that `pack` has decoded.
 `feature_images` needs none: it makes an image for every channel.
 """
 
@@ -28,3 +29,6 @@ from .patches import top_patches as top_patches
 from .processes import ALONE as ALONE
 from .processes import Part as Part
 from .processes import join as join
+from .survey import LabelMeans as LabelMeans
+from .survey import Surveyed as Surveyed
+from .survey import survey as survey

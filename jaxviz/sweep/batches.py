@@ -27,6 +27,7 @@ def top_patches(
     k: int = 9,
     largest: bool = True,
     unique_images: bool = True,
+    rank_by: str = "maximum",
 ) -> dict[str, TopPatches]:
     """Find where each channel of the asked layers is excited most, over all batches.
 
@@ -39,6 +40,8 @@ def top_patches(
         k: how many patches to keep for each channel.
         largest: look for the largest activations; else the smallest.
         unique_images: keep one place an image and channel; else any number.
+        rank_by: "maximum" ranks images by the largest activation of a map, "mean" by its mean over
+            all places (its sum gives the same order); the place is that of the largest.
 
     Returns:
         {layer: TopPatches} with arrays (channels, k).
@@ -53,7 +56,7 @@ def top_patches(
     ([[7.0, 3.0]], [[1, 0]], [[1, 1]], [[1, 1]])
 
     """
-    keep = KeepBest(count(k, "k"), largest, unique_images)
+    keep = KeepBest(count(k, "k"), largest, unique_images, rank_by)
     names = layer_names(layers)
     evaluation = None
     for images, indices in _stacked(batches):

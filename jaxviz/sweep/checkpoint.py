@@ -41,6 +41,9 @@ class Saved(NamedTuple):
     done: bool = False
 
 
+OTHERWISE = "name another folder (--output), or discard what is there (--restart)"
+
+
 @contextlib.contextmanager
 def open_checkpoint(
     folder: str | os.PathLike[str] | None, identity: Callable[[], Mapping[str, Any]], part: Part
@@ -81,7 +84,7 @@ class Checkpoint:
         if not begun:
             kind = read_manifest(self.folder).get("kind", self.identity["kind"])
             if kind != self.identity["kind"]:
-                raise InputError(f"{self.folder}: holds {kind}; name another folder or restart")
+                raise InputError(f"{self.folder}: holds {kind}; {OTHERWISE}")
             write_manifest(self.folder, {"kind": self.identity["kind"], "complete": False})
 
     def _path(self, process: int) -> Path:
@@ -94,7 +97,7 @@ class Checkpoint:
                 was, now = (_short(values.get(name)) for values in (old, new))
                 raise InputError(
                     f"{self.folder}: holds a sweep with another {name} ({was}, now {now}); "
-                    "name another folder or restart"
+                    f"{OTHERWISE}"
                 )
 
     def load(self, like: Any, process: int | None = None) -> Saved | None:

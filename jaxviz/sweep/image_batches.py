@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import devices
+from .._asked import chunk_order
 from .._typing import Params, Progress
 from ..cpu.rewriting import prepared
 from ..jaxpr.recording import Recording, record
@@ -43,10 +44,9 @@ def batches_of(chosen: Mapping[str, Sequence[int]], variants: int, size: int) ->
     for layer, channels in chosen.items():
         numbers = np.repeat(np.array(channels, np.int32), variants)
         whole = min(-(-size // variants) * variants, len(numbers))
-        for begin in range(0, len(numbers), whole):
-            number = min(whole, len(numbers) - begin)
-            wanted = np.arange(begin, begin + whole) % len(numbers)
-            found.append(Batch(layer, numbers[wanted], first, number))
+        for begin, places in enumerate(chunk_order(len(numbers), whole)):
+            number = min(whole, len(numbers) - begin * whole)
+            found.append(Batch(layer, numbers[places], first, number))
             first += number
     return found
 

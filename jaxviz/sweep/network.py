@@ -52,7 +52,7 @@ def array_hash(leaves: Mapping[str, Any]) -> str:
     """A sha256 of arrays: their names, shapes, types and values. Random keys are arrays, too."""
     found = hashlib.sha256()
     for name, value in leaves.items():
-        found.update(name.encode())
+        found.update(name.encode(errors="surrogatepass"))
         _add(found, value)
     return found.hexdigest()
 

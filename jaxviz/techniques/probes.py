@@ -4,6 +4,7 @@ Alain & Bengio 2016, "Understanding intermediate layers using linear classifier 
 al. 2014, "How transferable are features in deep neural networks?".
 """
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from .._checks import InputError, count, finite, is_finite
+from .._checks import InputError, count, finite, is_finite, type_name
+from .._statistics import wilson_interval
 from .._typing import Array
-from ..cpu.compilation import evaluate
+from ..cpu.compilation import compiled, evaluate
 
 REGULARIZATIONS = tuple(10.0**power for power in range(-5, 1))
 _TOGETHER = 16  # fits at a time
 _STEPS = 200  # of L-BFGS, at most
 _LEAST = 1e-6  # a fit ends at a step that gains no more of the loss
-_NORMAL = 1.959963984540054  # the 97.5 % point of a normal distribution
 
 
 class LinearProbe(NamedTuple):
@@ -73,10 +74,14 @@ def linear_probe(
     >>> found.predictions.tolist(), float(found.accuracy), found.weights.shape
     ([0, 0, 0, 1, 1, 1], 1.0, (1, 2))
     """
-    if jnp.ndim(features) != 2 or 0 in jnp.shape(features) or not hasattr(features, "dtype"):
-        raise InputError(f"features: expected an array (num, dim), got {jnp.shape(features)}")
+    if not hasattr(features, "dtype") or features.ndim != 2 or 0 in features.shape:
+        got = getattr(features, "shape", type_name(features))
+        raise InputError(f"features: expected an array (num, dim), got {got}")
     finite(features, "features")
-    given = np.asarray(labels)
+    try:
+        given = np.asarray(labels)
+    except (ValueError, jax.errors.TracerArrayConversionError):  # ragged, or traced
+        given = np.zeros(())
     if given.shape != features.shape[:1] or given.dtype.kind not in "iu":
         raise InputError(f"labels: expected {len(features)} whole numbers, one for each vector")
     is_small = given.min() >= 0 and given.max() < len(given)
@@ -89,10 +94,14 @@ def linear_probe(
     folds = count(folds, "folds")
     if not 2 < folds <= members.max():
         raise InputError(f"folds: expected 3 to {members.max()}, the largest class, got {folds}")
-    if not len(regularizations) or not all(map(is_finite, regularizations)):
+    if (
+        not np.iterable(regularizations)
+        or not len(regularizations)
+        or not all(map(is_finite, regularizations))
+    ):
         raise InputError(f"regularizations: expected some numbers, got {regularizations!r}")
-    strengths = np.array(regularizations, np.float32)
-    if strengths.min() <= 0:
+    strengths = tuple(float(one) for one in regularizations)
+    if np.float32(min(strengths)) <= 0:
         raise InputError("regularizations: expected positive numbers")
     fold = np.zeros(len(given), np.int32)
     for label in range(len(members)):
@@ -101,31 +110,33 @@ def linear_probe(
     values = jnp.asarray(features, jnp.promote_types(features.dtype, jnp.float32))
     # Fits of as many vectors share one compiled program, whatever the length of these was.
     reduced = evaluate(_reduced, values)
-    fitted = evaluate(
-        lambda along: _probe(along, given.astype(np.int32), fold, folds, strengths), reduced.along
-    )
+    fitted = _probe(
+        reduced.along, given.astype(np.int32), fold,
+        classes=len(members), folds=folds, strengths=strengths,
+    )  # fmt: skip
     return evaluate(_restored, fitted, reduced)
 
 
+@functools.partial(compiled, static_argnames=("classes", "folds", "strengths"), rewrite=False)
 def _probe(
-    reduced: Any, labels: np.ndarray, fold: np.ndarray, folds: int, strengths: np.ndarray
+    reduced: Any, labels: Any, fold: Any, *, classes: int, folds: int, strengths: tuple[float, ...]
 ) -> LinearProbe:
     """The probe of vectors along their axes."""
-    one_hot = jax.nn.one_hot(labels, labels.max() + 1, dtype=reduced.dtype)
+    one_hot = jax.nn.one_hot(labels, classes, dtype=reduced.dtype)
     # Fits without one fold, without each two, and with all, at every strength.
     pairs = [*itertools.combinations(range(folds), 2)]
     left_out = [(one,) for one in range(folds)] + [*pairs, ()]
-    kept = np.array([~np.isin(fold, out) for out in left_out], np.float32)
+    kept = jnp.stack([~jnp.isin(fold, np.array(out, np.int32)) for out in left_out])
     # Fits of one strength, which take about as many steps, come together.
     cases = len(left_out) * len(strengths)
-    masks, penalties = np.tile(kept, (len(strengths), 1)), np.repeat(strengths, len(left_out))
+    masks = jnp.tile(kept.astype(reduced.dtype), (len(strengths), 1))
+    penalties = np.repeat(np.array(strengths, reduced.dtype), len(left_out))
 
     def fit(case: Any) -> tuple[Any, Any]:
-        mask, penalty = case
-        return _fitted(reduced, one_hot, mask.astype(reduced.dtype), penalty.astype(reduced.dtype))
+        return _fitted(reduced, one_hot, *case)
 
     weights, bias = jax.lax.map(
-        fit, (jnp.asarray(masks), jnp.asarray(penalties)), batch_size=min(_TOGETHER, cases)
+        fit, (masks, jnp.asarray(penalties)), batch_size=min(_TOGETHER, cases)
     )
     logits = jnp.einsum("nd,fdk->fnk", reduced, weights, precision="highest") + bias[:, None]
     logs = jax.nn.log_softmax(logits).reshape(len(strengths), len(left_out), *one_hot.shape)
@@ -191,9 +202,13 @@ def _reduced(values: Any) -> _Reduced:
     num, dim = values.shape
     center = values.mean(axis=0, keepdims=True)
     moved = values - center
+    largest = jnp.abs(moved).max()  # whose square may be beyond the type
+    largest = jnp.where(largest > 0, largest, 1)
+    moved /= largest
     square = (moved**2).sum() / num
-    scale = jnp.sqrt(jnp.where(square > 0, square, 1))
-    moved /= scale
+    root = jnp.sqrt(jnp.where(square > 0, square, 1))
+    moved /= root
+    scale = largest * root
     if dim <= num:
         _, axes = jnp.linalg.eigh(jnp.matmul(moved.T, moved, precision="highest"))
         return _Reduced(jnp.matmul(moved, axes, precision="highest"), axes, center, scale)
@@ -243,16 +258,3 @@ def _fitted(vectors: Any, one_hot: Any, mask: Any, penalty: Any) -> tuple[Any, A
         goes_on, advance, (start, solver.init(start), 0, nothing, nothing)
     )
     return unit * multiples, bias
-
-
-def wilson_interval(right: Any, number: int) -> tuple[Any, Any]:
-    """The 95 % interval of a share, of how many are right among a number (Wilson 1927).
-
-    >>> [round(float(one), 3) for one in wilson_interval(9, 10)]
-    [0.596, 0.982]
-    """
-    square = _NORMAL**2
-    center = (right + square / 2) / (number + square)
-    spread = right * (number - right) / number + square / 4
-    reach = _NORMAL * spread**0.5 / (number + square)
-    return center - reach, center + reach

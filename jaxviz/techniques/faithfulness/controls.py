@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._blur import blurred
-from ..._checks import InputError, image_batch, image_type, random_key
+from ..._checks import InputError, checked_heatmap, image_batch, image_type, random_key
 from ..._checks import image_shape as checked_shape
 from ..._contract import outputs_of
+from ..._statistics import correlation, mid_places
 from ..._typing import Apply, Images, Params
 from ...jaxpr.recording import record
-from .judging import correlation
 
 _BLOB = 5  # a side is so many times as long as the blob's standard deviation
 
@@ -143,14 +143,10 @@ def rank_correlation(one: Any, other: Any) -> Any:
             f"rank_correlation: expected two of one shape (batch, height, width), got "
             f"{jnp.shape(one)} and {jnp.shape(other)}"
         )
-    return correlation(*(_ranks(jnp.reshape(x, (len(x), -1))) for x in (one, other)))
+    both = [checked_heatmap(x, jnp.shape(one)) for x in (one, other)]
+    return correlation(*(_ranks(jnp.reshape(x, (len(x), -1))) for x in both))
 
 
 def _ranks(values: Any) -> Any:
-    """The ranks of the numbers of each row; equal ones have the mean of theirs."""
-    ordered = jnp.sort(values, axis=1)
-    low, high = (
-        jax.vmap(lambda row, own, side=side: jnp.searchsorted(row, own, side=side))(ordered, values)
-        for side in ("left", "right")
-    )
-    return (low + high - 1) / 2
+    """The ranks of the numbers of each row, from a half; equal ones have the mean of theirs."""
+    return mid_places(jnp.sort(values, axis=1), values)

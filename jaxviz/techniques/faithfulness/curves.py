@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from ... import devices
 from ..._asked import Problem, by_chunks, indices
 from ..._blur import blurred
-from ..._checks import count, image_fill
+from ..._checks import count, whole_fill
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import evaluate
 from .judging import judged, own_score
@@ -72,7 +72,7 @@ def deletion_curve(
     ([[2.0, 0.5, 0.0]], [0.75])
     """
     asked, heatmap = judged(apply, params, images, heatmap, score, key)
-    last = _filled(fill, images)
+    last = whole_fill(fill, images.shape[1:], images.dtype)[None]
     return _curve(asked, params, images, heatmap, images, last, key, steps, chunk_size)
 
 
@@ -102,14 +102,11 @@ def insertion_curve(
     [[0.0, 1.5, 2.0]]
     """
     asked, heatmap = judged(apply, params, images, heatmap, score, key)
-    first = blurred(images, blur) if fill is None else _filled(fill, images)
+    if fill is None:
+        first = blurred(images, blur)
+    else:
+        first = whole_fill(fill, images.shape[1:], images.dtype)[None]
     return _curve(asked, params, images, heatmap, first, images, key, steps, chunk_size)
-
-
-def _filled(fill: Any, images: Any) -> Any:
-    """One image of the fill, (1, height, width, channel)."""
-    shape = images.shape[1:]
-    return jnp.broadcast_to(image_fill(fill, shape, images.dtype), shape)[None]
 
 
 def _curve(

@@ -1,11 +1,11 @@
-"""What all judges of heatmaps ask: what is judged, the score of variants, and a correlation."""
+"""What all judges of heatmaps ask: what is judged, and the score of variants."""
 
 from typing import Any
 
 import jax.numpy as jnp
 
 from ..._asked import Problem, problem
-from ..._checks import InputError, finite, image_batch, random_key
+from ..._checks import InputError, checked_heatmap, image_batch, random_key
 from ..._typing import Apply, Params, Score
 
 
@@ -15,17 +15,7 @@ def judged(
     """Check what is judged; the score, of one number an image, and the heatmap as floats."""
     image_batch(images)
     random_key(key)
-    return single(problem(apply, params, images, score)), heatmap_of(heatmap, images.shape[:3])
-
-
-def heatmap_of(heatmap: Any, shape: tuple[int, ...]) -> Any:
-    """A heatmap (batch, height, width) as floats, all finite."""
-    given = jnp.asarray(heatmap) if hasattr(heatmap, "shape") else heatmap
-    if jnp.shape(given) != tuple(shape) or not hasattr(given, "dtype"):
-        raise InputError(f"heatmap: expected {shape}, one number a pixel, got {jnp.shape(given)}")
-    if not jnp.issubdtype(given.dtype, jnp.floating):
-        given = given.astype(jnp.float32)
-    return finite(given, "heatmap")
+    return single(problem(apply, params, images, score)), checked_heatmap(heatmap, images.shape[:3])
 
 
 def single(asked: Problem) -> Problem:
@@ -38,16 +28,3 @@ def single(asked: Problem) -> Problem:
 def own_score(asked: Problem, params: Params, variants: Any, own: Any) -> Any:
     """The scores (variants,) of variants of one image, which is asked for number `own`."""
     return jnp.take(asked.scored(params, variants), own, axis=1)
-
-
-def correlation(one: Any, other: Any) -> Any:
-    """Pearson's, along the last axis; NaN where either does not vary.
-
-    >>> correlation(jnp.array([1.0, 2.0, 3.0]), jnp.array([3.0, 5.0, 7.0])).round(4).item()
-    1.0
-    """
-    first, second = (x.max(axis=-1) > x.min(axis=-1) for x in (one, other))
-    one, other = (x - x.mean(axis=-1, keepdims=True) for x in (one, other))
-    norms = jnp.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
-    found = (one * other).sum(axis=-1) / jnp.where(norms > 0, norms, 1)
-    return jnp.where(first & second & (norms > 0), found, jnp.nan)

@@ -10,10 +10,11 @@ from jax.typing import ArrayLike
 
 from ... import devices
 from ..._asked import by_chunks, indices
-from ..._checks import InputError, count, image_fill, pair
+from ..._checks import InputError, count, pair, whole_fill
+from ..._statistics import correlation
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import evaluate
-from .judging import correlation, judged, own_score
+from .judging import judged, own_score
 
 
 class Sensitivity(NamedTuple):
@@ -78,7 +79,7 @@ def sensitivity_n(
         raise InputError(f"sizes: expected some whole numbers, got {sizes!r}")
     amounts = [count(one, "sizes", most=total) for one in sizes]
     numbers = np.repeat(amounts, count(num_sets, "num_sets"))
-    filling = jnp.broadcast_to(image_fill(fill, images.shape[1:], images.dtype), images.shape[1:])
+    filling = whole_fill(fill, images.shape[1:], images.dtype)
     params, images, heatmap = devices.gathered((params, images, heatmap))
     sets = np.arange(len(numbers)), numbers
 

@@ -60,6 +60,8 @@ class Ascent(NamedTuple):
 
     def advance(self, params: Params, state: State, numbers: Any, key: Any) -> tuple[State, Any]:
         """One step: the next state, and the scores (num,) of the moved images before it."""
+        import optax
+
         moving = jax.random.fold_in(key, state.step)
 
         def scored(images: Any) -> tuple[Any, Any]:
@@ -73,11 +75,17 @@ class Ascent(NamedTuple):
             weight = self.diversity * jnp.abs(jax.lax.stop_gradient(own))
             return (own - weight * likeness).sum(), own
 
+        def loss(parameters: Any) -> Any:
+            return -objective(parameters)[0]
+
         with with_a_gradient():
-            gradient, own = jax.grad(objective, has_aux=True)(state.parameters)
+            (value, own), gradient = jax.value_and_grad(objective, has_aux=True)(state.parameters)
         downward = jax.tree.map(jnp.negative, gradient)
-        updates, kept = self.optimizer.update(downward, state.optimizer, state.parameters)
-        parameters = jax.tree.map(lambda one, update: one + update, state.parameters, updates)
+        updates, kept = optax.with_extra_args_support(self.optimizer).update(
+            downward, state.optimizer, state.parameters,
+            value=-value, grad=downward, value_fn=loss,
+        )  # fmt: skip
+        parameters = optax.apply_updates(state.parameters, updates)
         return State(parameters, kept, state.step + 1), own
 
     def _likeness(self, outputs: Any) -> Any:

@@ -5,6 +5,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,4 +33,4 @@ def colored(planes: Any) -> Any:
     else:
         colors = jnp.asarray(COLORS, planes.dtype)
         logits = jnp.einsum("kc,chw->hwk", colors, planes, precision="highest")
-    return 1 / (1 + jnp.exp(-logits))
+    return jax.nn.sigmoid(logits)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import devices
+from ..._asked import chunk_order
 from ..._checks import InputError, count, image_type, is_finite, number_list, random_key
 from ..._checks import choice as checked_choice
 from ..._checks import image_shape as checked_shape
@@ -56,6 +57,7 @@ def feature_images(
     optimizer: Any = None,
     chunk_size: int | None = None,
     progress: Progress | None = None,
+    preview: Callable[[Any], None] | None = None,
 ) -> FeatureImages:
     """Make images that excite what a score asks for, by gradient ascent (Olah et al. 2017).
 
@@ -93,6 +95,7 @@ def feature_images(
         chunk_size: images at a time. By Adam an image depends on the others of its chunk by
             round-off alone, which grows with the steps.
         progress: called with (steps done, steps in all).
+        preview: called just before that with the images so far of those that are being made.
 
     Returns:
         `num` images: those of the first number, its variants one after the other, then the next.
@@ -123,10 +126,9 @@ def feature_images(
     keys = image_keys(key, chosen, variants)
     size = CHUNK if chunk_size is None else count(chunk_size, "chunk_size")
     size = min(-(-size // variants) * variants, len(chosen))
-    chunks = -(-len(chosen) // size)
-    order = np.arange(chunks * size).reshape(chunks, size) % len(chosen)
+    order = chunk_order(len(chosen), size)
     run = _in_a_trace if inside_a_trace() else _in_pieces
-    found = run(asked, params, (chosen[order], keys[order]), key, steps, progress)
+    found = run(asked, params, (chosen[order], keys[order]), key, steps, progress, preview)
     return FeatureImages(*(one.reshape(-1, *one.shape[2:])[: len(chosen)] for one in found))
 
 
@@ -208,9 +210,7 @@ def _finished(asked: Ascent, params: Params, state: State, numbers: Any) -> tupl
     return images, asked.scores(params, images, numbers)
 
 
-def _in_a_trace(
-    asked: Ascent, params: Params, chunks: Any, key: Any, steps: int, _: Progress | None
-) -> Any:
+def _in_a_trace(asked: Ascent, params: Params, chunks: Any, key: Any, steps: int, *_: Any) -> Any:
     def of_chunk(chunk: Any) -> Any:
         numbers, keys = chunk
         start = asked.start(keys)
@@ -221,12 +221,13 @@ def _in_a_trace(
 
 
 def _in_pieces(
-    asked: Ascent, params: Params, chunks: Any, key: Any, steps: int, progress: Progress | None
-) -> Any:
+    asked: Ascent, params: Params, chunks: Any, key: Any, steps: int, progress: Progress | None,
+    preview: Callable[[Any], None] | None,
+) -> Any:  # fmt: skip
     """Chunk by chunk, of each some steps at a time."""
     length = min(PIECE, steps)
     piece = functools.partial(ascended, asked, steps=steps, length=length)
-    turn, finish = None, None
+    turn, finish, look = None, None, None
     found = []
     for place, (numbers, keys) in enumerate(zip(*chunks, strict=True)):
         state, trace = evaluate(asked.start, keys), []
@@ -234,6 +235,9 @@ def _in_pieces(
         for done in range(length, steps + length, length):
             state, scores = turn(params, state, numbers, key)
             trace.append(scores)
+            if preview:
+                look = look or program(asked.images, state)
+                preview(look(state))
             if progress:
                 jax.block_until_ready(scores)
                 progress(place * steps + min(steps, done), len(chunks[0]) * steps)

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from ... import devices
 from ..._asked import Problem, chunk_of, indices, problem
-from ..._checks import InputError, count, image_fill, is_finite, random_key
+from ..._checks import InputError, count, is_finite, random_key, whole_fill
 from ..._typing import Apply, Images, Params, Score
 from .pulling import differentiated, magnitude, pulled
 
@@ -140,7 +140,7 @@ def integrated_gradients(
     params, images = devices.gathered((params, images))
     points, weights = np.polynomial.legendre.leggauss(count(steps, "steps"))
     shape = images.shape[1:]
-    filling = jnp.broadcast_to(image_fill(fill, shape, images.dtype), shape)[None]
+    filling = whole_fill(fill, shape, images.dtype)[None]
 
     def of_all(params: Params, images: Any, own: Any, filling: Any, points: Any) -> tuple[Any, ...]:
         def vary(image: Any, place: Any, numbers: Any) -> Any:

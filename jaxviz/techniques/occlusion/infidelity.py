@@ -2,10 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ..._checks import InputError, finite
-from .mapping import OcclusionMap, coverage_of, places_of
+from ..._checks import InputError, checked_heatmap
+from .problem import OcclusionMap, coverage_of, places_of
 
 
 class Infidelity(NamedTuple):
@@ -48,12 +50,9 @@ def infidelity(
     ([0.0], [0.0])
     """
     shape = jnp.shape(occluded.coverage)
-    if jnp.shape(heatmap) != (len(occluded.baseline), *shape) or jnp.ndim(occluded.scores) != 3:
-        raise InputError(
-            f"heatmap: expected {(len(occluded.baseline), *shape)} and one score an image, got "
-            f"{jnp.shape(heatmap)}"
-        )
-    finite(heatmap, "heatmap")
+    if jnp.ndim(occluded.scores) != 3:
+        raise InputError(f"occluded: expected one score an image, got {occluded.scores.shape[3:]}")
+    heatmap = checked_heatmap(heatmap, (len(occluded.baseline), *shape))
     sizes, rows, cols = places_of((*shape, 1), window, stride)
     if (len(rows), len(cols)) != tuple(occluded.scores.shape[1:]):
         raise InputError(f"window, stride: {window}, {stride} are not those of the occlusion")
@@ -61,6 +60,12 @@ def infidelity(
         coverage_of(starts, size, length)
         for starts, size, length in zip((rows, cols), sizes, shape, strict=True)
     )
+    coverage = down.sum(axis=0)[:, None] * right.sum(axis=0)[None]
+    if (
+        not isinstance(occluded.coverage, jax.core.Tracer)
+        and (np.asarray(occluded.coverage) != coverage).any()
+    ):
+        raise InputError(f"window, stride: {window}, {stride} are not those of the occlusion")
     sums = jnp.einsum("bhw,rh,cw->brc", heatmap, down, right, precision="highest")
     drops = jnp.asarray(occluded.baseline)[:, None, None] - occluded.scores
     square = (sums**2).sum(axis=(1, 2))

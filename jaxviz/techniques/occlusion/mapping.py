@@ -3,57 +3,24 @@
 Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2, fig. 7.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ... import devices
-from ..._checks import InputError, choice, count, finite, image_batch, image_fill, image_type, pair
+from ..._asked import chunk_order
+from ..._checks import choice, image_type
 from ..._checks import image_shape as checked_shape
 from ..._contract import score_shape, scores_of
-from ..._independence import independent
 from ..._typing import Apply, Images, Params, Score
-from ...cpu.compilation import compiled, evaluate, inside_a_trace
+from ...cpu.compilation import evaluate, inside_a_trace, program
 from ...incremental import Explanation, WindowedOutputs, explain, windowed_outputs
+from .problem import OcclusionMap, Problem, places_of, problem_of
 
-METHODS = ("incremental", "full")
-_MAX_HEATMAP = 2**30  # numbers, 4 GB
 _FULL_CHUNK = 32  # whole passes at a time: what measures fastest on CPUs, and small
-
-
-class OcclusionMap(NamedTuple):
-    """What happened to the score as a window was hidden, place by place.
-
-    `scores` (batch, rows, cols, ...): the score with the window at each place of the grid.
-    `baseline` (batch, ...): the score of the whole image.
-    `heatmap` (batch, height, width, ...): baseline minus occluded score, averaged over the windows
-    that cover a pixel, in units of the score; positive (hot) where hiding hurt.
-    `coverage` (height, width): how many windows cover each pixel, at least one.
-
-    The dots stand for what a score returns besides one number an image.
-    """
-
-    scores: Any
-    baseline: Any
-    heatmap: Any
-    coverage: Any
-
-
-def window_starts(length: int, window: int, stride: int) -> np.ndarray:
-    """The first pixels of the windows along one axis; the last window touches the edge.
-
-    >>> window_starts(10, 4, 4).tolist()
-    [0, 4, 6]
-    """
-    if window > length:
-        raise InputError(f"window: {window} is larger than the image, {length} pixels")
-    last = length - window
-    return np.append(np.arange(0, last, stride), last).astype(np.int32)
 
 
 def occlusion_map(
@@ -105,58 +72,23 @@ def occlusion_map(
     >>> float(result.heatmap[0, 0, 0])
     0.25
     """
-    finite(image_batch(images), "images")
-    choice(method, "method", METHODS)
-    if chunk_size is not None:
-        count(chunk_size, "chunk_size")
-    shape = images.shape[1:]
-    window, rows, cols = places_of(shape, window, stride)
-    filling = image_fill(fill, shape, images.dtype)
-    every = getattr(score, "for_every_image", None)
-    if every is not None:
-        score = every(images.shape[0])
-    numbers = math.prod(score_shape(score, apply, params, images))
-    if heatmap and numbers * shape[0] * shape[1] > _MAX_HEATMAP:
-        raise InputError(
-            f"score: {numbers} numbers for each of {shape[0]} x {shape[1]} pixels are too many for "
-            "a heatmap; pass heatmap=False and use the scores"
-        )
-
-    independent(apply, params, shape, images.dtype)
-    params, images, filling = devices.gathered((params, images, filling))
-    grid = tuple((int(top), int(left)) for top in rows for left in cols)
-    measure = _incremental if method == "incremental" else _full
-    baseline, scores = measure(
-        params, images, filling, apply=apply, score=score, window=window, grid=grid,
-        chunk_size=chunk_size,
+    measure = METHODS[choice(method, "method", METHODS)]
+    asked = problem_of(
+        apply, params, images, score=score, window=window, stride=stride, fill=fill,
+        chunk_size=chunk_size, heatmap=heatmap,
     )  # fmt: skip
-    scores = scores.reshape(images.shape[0], len(rows), len(cols), *scores.shape[2:])
-    if every is not None:  # each image keeps its own class of all
-        own = np.arange(images.shape[0])
-        baseline, scores = baseline[own, own], scores[own, :, :, own]
-    covers = [coverage_of(starts, window[i], shape[i]) for i, starts in enumerate((rows, cols))]
-    coverage = covers[0].sum(0)[:, None] * covers[1].sum(0)[None]
-    averaged = _spread(baseline, scores, *covers) if heatmap else None
-    return OcclusionMap(scores, baseline, averaged, jnp.asarray(coverage, jnp.int32))
+    return asked.result(*measure(asked, asked.grid), heatmap=heatmap)
 
 
-def _incremental(
-    params: Params,
-    images: Any,
-    fill: Any,
-    *,
-    apply: Apply,
-    score: Score,
-    window: tuple[int, int],
-    grid: tuple[tuple[int, int], ...],
-    chunk_size: int | None,
-) -> tuple[Any, Any]:
+def incremental(asked: Problem, grid: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
+    """The scores of the images, and with a window at some places, (batch, places, ...)."""
     tops, lefts = zip(*grid, strict=True)
+    apply, params, images = asked.apply, asked.params, asked.images
 
     def of_one(image: Any) -> WindowedOutputs:
         return windowed_outputs(
-            lambda batch: scores_of(score, apply, params, batch), image, fill, tops, lefts,
-            window=window, chunk_size=chunk_size,
+            lambda batch: scores_of(asked.score, apply, params, batch), image, asked.fill, tops,
+            lefts, window=asked.window, chunk_size=asked.chunk_size,
         )  # fmt: skip
 
     if inside_a_trace() or isinstance(images, jax.core.Tracer):
@@ -201,66 +133,44 @@ def explain_occlusion(
     )
 
 
-def places_of(
-    shape: tuple[int, ...], window: int | tuple[int, int], stride: int | tuple[int, int]
-) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
-    """The window's size and where its corners stand, by rows and by columns."""
-    window, stride = pair(window, "window"), pair(stride, "stride")
-    if any(step > side for step, side in zip(stride, window, strict=True)):
-        raise InputError(f"stride: {stride} is larger than the window {window}; pixels are missed")
-    rows, cols = (window_starts(shape[i], window[i], stride[i]) for i in (0, 1))
-    return window, rows, cols
+def full(asked: Problem, grid: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
+    """The same by whole passes: all (image, place) pairs in chunks of one size.
 
-
-def _full(
-    params: Params,
-    images: Any,
-    fill: Any,
-    *,
-    apply: Apply,
-    score: Score,
-    window: tuple[int, int],
-    grid: tuple[tuple[int, int], ...],
-    chunk_size: int | None,
-) -> tuple[Any, Any]:
-    """All (image, place) pairs in chunks of one size; the last is filled up with repetitions."""
-    batch, height, width, _ = images.shape
-    chunk_size = min(chunk_size or _FULL_CHUNK, len(grid) * batch)
+    The last chunk is filled up with repetitions. One compiled program serves all chunks, windows
+    and places.
+    """
+    score, apply = asked.score, asked.apply
+    batch, height, width, _ = asked.images.shape
+    chunk_size = min(asked.chunk_size or _FULL_CHUNK, len(grid) * batch)
     which = np.repeat(np.arange(batch, dtype=np.int32), len(grid))
     places = np.tile(np.asarray(grid, np.int32), (batch, 1))
-    chunks = -(-len(which) // chunk_size)
-    order = np.arange(chunks * chunk_size).reshape(chunks, chunk_size) % len(which)
+    order = chunk_order(len(which), chunk_size)
+    chunks = which[order], places[order]
+    given = asked.params, asked.images, asked.fill, np.asarray(asked.window, np.int32)
 
-    def measured(params: Params, images: Any, fill: Any, chosen: Any) -> tuple[Any, Any]:
+    def of_chunk(params: Params, images: Any, fill: Any, window: Any, chunk: Any) -> Any:
         def occluded(index: Any, place: Any) -> Any:
             row = jnp.arange(height, dtype=jnp.int32)[:, None, None]
             col = jnp.arange(width, dtype=jnp.int32)[None, :, None]
             top, left = place
             inside = (row >= top) & (row < top + window[0])
             inside &= (col >= left) & (col < left + window[1])
-            return jnp.where(inside, fill, images[index])
+            return jnp.where(inside, fill, jnp.asarray(images)[index])
 
-        def of_chunk(chunk: Any) -> Any:
-            return scores_of(score, apply, params, jax.vmap(occluded)(*chunk))
+        return scores_of(score, apply, params, jax.vmap(occluded)(*chunk))
 
-        return scores_of(score, apply, params, images), jax.lax.map(of_chunk, chosen)
+    def of_images(params: Params, images: Any) -> Any:
+        return scores_of(score, apply, params, images)
 
-    baseline, scores = evaluate(measured, params, images, fill, (which[order], places[order]))
+    if inside_a_trace() or isinstance(asked.images, jax.core.Tracer):
+        scores = jax.lax.map(lambda chunk: of_chunk(*given, chunk), chunks)
+    else:
+        parts = [*zip(*chunks, strict=True)]
+        run = program(of_chunk, *given, parts[0])
+        scores = jnp.stack([run(*given, part) for part in parts])
     scores = scores.reshape(-1, *scores.shape[2:])[: len(which)]
+    baseline = evaluate(of_images, asked.params, asked.images)
     return baseline, scores.reshape(batch, len(grid), *scores.shape[1:])
 
 
-def coverage_of(starts: np.ndarray, window: int, length: int) -> np.ndarray:
-    """One row a window: 1 where it covers the pixel, else 0."""
-    pixels = np.arange(length)[None]
-    first = starts[:, None]
-    return ((pixels >= first) & (pixels < first + window)).astype(np.float32)
-
-
-@compiled
-def _spread(baseline: Any, scores: Any, row_covers: Any, col_covers: Any) -> Any:
-    """Average the drop of the score over the windows that cover each pixel."""
-    drop = baseline[:, None, None] - scores
-    total = jnp.einsum("brc...,rh,cw->bhw...", drop, row_covers, col_covers, precision="highest")
-    coverage = row_covers.sum(0)[:, None] * col_covers.sum(0)[None]
-    return total / coverage.reshape(1, *coverage.shape, *(1,) * (total.ndim - 3))
+METHODS = {"incremental": incremental, "full": full}

@@ -9,6 +9,7 @@ from scipy.special import stdtrit
 
 from ..._blur import blurred
 from ..._checks import InputError, count, image_batch, random_key
+from ..._statistics import mid_places
 from ..._typing import Apply, Images, Params, Score
 from .mapping import occlusion_map
 
@@ -128,11 +129,7 @@ def _beats(drops: Any, drop: Any, key: Any, number: int) -> Any:
     places = jax.random.randint(key, (fills, batch, number), 0, rows * cols)
     chance = jnp.sort(jnp.take_along_axis(flat, places, axis=2).mean(axis=0), axis=1)
     own = drop.reshape(batch, rows * cols)
-    below = jax.vmap(jnp.searchsorted)(chance, own)
-    up_to = jax.vmap(lambda all_means, one: jnp.searchsorted(all_means, one, side="right"))(
-        chance, own
-    )
-    return ((below + up_to) / (2 * number)).reshape(batch, rows, cols)
+    return (mid_places(chance, own) / number).reshape(batch, rows, cols)
 
 
 def random_fills(images: Images, *, key: Any, num: int) -> Any:

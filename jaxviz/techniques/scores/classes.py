@@ -59,7 +59,9 @@ class _ClassScore(Combinable):
             values = jax.nn.log_softmax(values)
         if isinstance(self.index, jax.core.Tracer):
             classes = jnp.atleast_1d(self.index)
-            return values.at[:, classes].get(mode="fill", fill_value=jnp.nan)
+            return values.at[:, classes].get(
+                mode="fill", fill_value=jnp.nan, wrap_negative_indices=False
+            )
         for index in np.atleast_1d(self.index).tolist():
             check_index(values, "class", index, axis=1)
         # An array as index, so that all classes share one compiled program.

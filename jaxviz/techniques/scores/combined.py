@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from ..._checks import InputError, is_finite, unknown
+from ..._contract import scores_from
 from ..._typing import Outputs, Score
 
 
@@ -26,12 +27,20 @@ class Combinable:
     def __sub__(self, other: Score) -> "_Sum":
         return self + -1 * _Sum(_terms(other))
 
+    def __rsub__(self, other: Any) -> "_Sum":
+        return -1 * self + other
+
     def __mul__(self, factor: float) -> "_Sum":
         if not is_finite(factor):
-            raise InputError(f"score: can be multiplied by a number, got {factor!r}")
+            raise InputError(f"score: can be multiplied by a number, got {str(factor)[:60]}")
         return _Sum(tuple((factor * weight, one) for weight, one in _terms(self)))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> "_Sum":
+        if not is_finite(divisor) or divisor == 0:
+            raise InputError(f"score: can be divided by a number but 0, got {str(divisor)[:60]}")
+        return self * (1 / divisor)
 
     def __neg__(self) -> "_Sum":
         return -1 * self
@@ -42,7 +51,7 @@ class _Sum(Combinable):
     terms: tuple[tuple[float, Any], ...]
 
     def __call__(self, outputs: Outputs) -> Any:
-        found = [weight * score(outputs) for weight, score in self.terms]
+        found = [weight * scores_from(score, outputs) for weight, score in self.terms]
         shapes = {one.shape for one in found}
         if len(shapes) > 1:
             raise InputError(f"score: a sum of scores of shapes {sorted(shapes)}")

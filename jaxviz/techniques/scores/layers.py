@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from ..._checks import InputError, finite
@@ -18,12 +19,32 @@ def _maps(outputs: Outputs, layer: str, what: str) -> Any:
     return values
 
 
+def _with_channels(outputs: Outputs, layer: str, what: str) -> Any:
+    values = layer_of(outputs, layer)
+    if values.ndim < 2:
+        raise InputError(f"{what}: layer {layer!r} has no channels")
+    return values
+
+
 def _channel(values: Any, channel: Any) -> Any:
-    """One channel of the last axis, or all."""
+    """One channel of (batch, channels), or all."""
     if channel is None:
         return values
     check_index(values, "channel", channel, axis=-1)
-    return values[..., channel]
+    if isinstance(channel, jax.core.Tracer):
+        return values[:, channel]
+    # An array as index, so that all channels share one compiled program.
+    return values[:, np.array([channel])][:, 0]
+
+
+def _place_means(values: Any) -> Any:
+    """(batch, channels): the means over all axes between."""
+    return values.mean(axis=_places(values))
+
+
+def _places(values: Any) -> tuple[int, ...]:
+    """The axes between the batch and the channels."""
+    return tuple(range(1, values.ndim - 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +53,8 @@ class _FeatureMapScore(Combinable):
     channel: Any
 
     def __call__(self, outputs: Outputs) -> Any:
-        return _channel(_maps(outputs, self.layer, "feature_map"), self.channel).sum(axis=(1, 2))
+        sums = _maps(outputs, self.layer, "feature_map").sum(axis=(1, 2))
+        return _channel(sums, self.channel)
 
 
 def feature_map(layer: str, channel: Any = None) -> _FeatureMapScore:
@@ -48,15 +70,37 @@ def feature_map(layer: str, channel: Any = None) -> _FeatureMapScore:
 
 
 @dataclasses.dataclass(frozen=True)
+class _MapEnergyScore(Combinable):
+    layer: str
+    channel: Any
+
+    def __call__(self, outputs: Outputs) -> Any:
+        values = _with_channels(outputs, self.layer, "map_energy")
+        return _channel((values**2).sum(axis=_places(values)), self.channel) / 2
+
+
+def map_energy(layer: str, channel: Any = None) -> _MapEnergyScore:
+    """Half the sum of the squared activations of one channel of any layer.
+
+    Its gradient by the map is the map itself, so each unit counts as much as it fires; this is
+    where the gradients of Yosinski et al. 2015 (the Deep Visualization Toolbox) start. Without a
+    channel it is each of the layer's: (batch, channels).
+
+    >>> import numpy as np
+    >>> float(map_energy("conv1", 0)({"conv1": np.array([[[[1.0], [3.0]]]])})[0])
+    5.0
+    """
+    return _MapEnergyScore(layer, whole(channel, "channel"))
+
+
+@dataclasses.dataclass(frozen=True)
 class _ChannelMeanScore(Combinable):
     layer: str
     channel: Any
 
     def __call__(self, outputs: Outputs) -> Any:
-        values = layer_of(outputs, self.layer)
-        if values.ndim < 2:
-            raise InputError(f"channel_mean: layer {self.layer!r} has no channels")
-        return _channel(values.mean(axis=tuple(range(1, values.ndim - 1))), self.channel)
+        values = _with_channels(outputs, self.layer, "channel_mean")
+        return _channel(_place_means(values), self.channel)
 
 
 def channel_mean(layer: str, channel: Any = None) -> _ChannelMeanScore:
@@ -115,7 +159,7 @@ class _DirectionScore(Combinable):
                 f"direction: layer {self.layer!r} has shape {values.shape}, got "
                 f"{len(self.weights)} weights for its channels"
             )
-        means = values.mean(axis=tuple(range(1, values.ndim - 1)))
+        means = _place_means(values)
         return means @ np.array(self.weights).astype(means.dtype)
 
 

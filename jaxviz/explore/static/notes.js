@@ -1,0 +1,19 @@
+// What the page says to its user.
+
+const note = document.getElementById("note");
+
+/** Say something above the page; a mistake stands out. */
+export function say(text, wrong = false) {
+  note.textContent = text;
+  note.classList.toggle("wrong", wrong);
+}
+
+/** Run what may fail; what goes wrong is said. */
+export async function attempt(work) {
+  try {
+    return await work();
+  } catch (error) {
+    say(error.message, true);
+    return null;
+  }
+}
