@@ -88,7 +88,10 @@ def no_fetched_weights(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="module")
 def optimization(request):
-    """Modules that are marked as `optimized` compile as users do, in commands too."""
+    """Modules that are marked as `optimized` compile as users do, in commands too.
+
+    JAX takes what it compiled either way for the same program, so that nothing may be kept.
+    """
     if "JAXVIZ_OPTIMIZE_MARKED" not in os.environ or not request.node.get_closest_marker(
         "optimized"
     ):
@@ -99,8 +102,10 @@ def optimization(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(OPTIMIZATION, "0")
         jax.config.update(OPTIMIZATION.lower(), False)
+        jax.clear_caches()
         yield
     jax.config.update(OPTIMIZATION.lower(), True)
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,6 +13,7 @@ import pytest
 
 import jaxviz
 from jaxviz import porting
+from jaxviz.networks import catalog
 from jaxviz.porting import pickled
 
 pytestmark = pytest.mark.once
@@ -25,6 +26,22 @@ CHECKPOINTS = {"zip": files.zip_checkpoint, "older": files.older_checkpoint}
 @pytest.fixture(autouse=True)
 def tiny(tiny_networks, unchecked):
     """All networks are tiny; type checks, which take most of the time, are off."""
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """What is imported when the first file is read is in memory, and no part of a file's cost."""
+    sound = tmp_path_factory.mktemp("sound") / "sound.pth"
+    sound.write_bytes(files.zip_checkpoint(THEIRS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "parameter_shapes", files.tiny_shapes)
+        patch.setattr(catalog, "networks", lambda: ("alexnet",))
+        porting.read_foreign(sound)
+
+
+@pytest.fixture(name="cheap")
+def cheap_once_loaded(loaded, cheap):
+    return cheap
 
 
 def with_pickle(data, container):
