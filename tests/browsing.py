@@ -1,5 +1,6 @@
 """Chromium for tests, as Debian has it; without it they skip."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -47,18 +48,27 @@ def watched(browser, base, contexts, wrong, *, width, height, **options):
     return page
 
 
-@pytest.fixture(scope="module")
-def address():
-    """A running explorer of AlexNet and two pictures."""
-    command = [sys.executable, "-m", "jaxviz", "explore", *map(str, PICTURES)]
+@contextlib.contextmanager
+def explorer(*arguments, stderr=None):
+    """The address of an explorer that runs until Ctrl-C, which must end it with exit code 0."""
+    command = [sys.executable, "-m", "jaxviz", "explore", *map(str, arguments)]
     command += ["--no-browser", "--port", "0"]
     # Whoever reads the line gets it at once, also where Python keeps back what it prints.
     plain = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=plain) as process:
-        line = process.stdout.readline()
-        yield line.split()[-1]
-        process.send_signal(signal.SIGINT)
+    pipes = {"stdout": subprocess.PIPE, "stderr": stderr}
+    with subprocess.Popen(command, text=True, env=plain, **pipes) as process:
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0, "Ctrl-C does not end the explorer as it should"
+
+
+@pytest.fixture(scope="module")
+def address():
+    """A running explorer of AlexNet and two pictures."""
+    with explorer(*PICTURES) as running:
+        yield running
 
 
 @pytest.fixture

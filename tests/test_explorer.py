@@ -6,9 +6,6 @@ import http.client
 import io
 import json
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.parse
@@ -20,6 +17,7 @@ from xml.etree import ElementTree
 import httpx
 import numpy as np
 import pytest
+from browsing import explorer
 from conftest import refusal
 from PIL import Image
 
@@ -363,24 +361,17 @@ def test_a_newer_request_of_a_place_ends_the_older():
 
 def test_ctrl_c_ends_what_is_under_way(tmp_path):
     """At once, with exit code 0 and no word, though an answer is awaited and programs compile."""
-    command = [sys.executable, "-m", "jaxviz", "explore", str(PICTURES[0])]
-    command += ["--no-browser", "--port", "0"]
     mistakes = tmp_path / "mistakes"
-    with (
-        mistakes.open("w") as file,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True) as process,
-    ):
-        address = process.stdout.readline().split()[-1]
+    asking = contextlib.ExitStack()
+    with asking, mistakes.open("w") as file, explorer(PICTURES[0], stderr=file) as address:
         with urllib.request.urlopen(f"{address}views/network") as answer:
             (picture,) = unpacked(answer.read()[4:]).header["pictures"]
         picture = urllib.parse.urlencode({"picture": picture["id"]})
         where = urllib.parse.urlsplit(address)
-        asking = http.client.HTTPConnection(where.hostname, where.port)
-        with contextlib.closing(asking):
-            asking.request("GET", f"{where.path}views/hidden?{picture}")
-            time.sleep(1)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 0
+        client = http.client.HTTPConnection(where.hostname, where.port)
+        asking.callback(client.close)
+        client.request("GET", f"{where.path}views/hidden?{picture}")
+        time.sleep(1)
     assert mistakes.read_text() == ""
 
 
@@ -522,6 +513,8 @@ def arrays_of(response):
         ("wall", "layer=conv5", ["chelsea", "conv5"]),
         ("channel", "layer=conv5&channel=3", ["channel 3"]),
         ("hidden", "target=285&window=64&stride=32", ["chelsea: Egyptian"]),
+        ("neighbors", "layer=pool5&k=2", ["chelsea", "astronaut", "raw pixels"]),
+        ("map", "layer=pool5", ["3 pictures", "second principal component"]),
         ("filters", "layer=conv1", ["conv1"]),
     ],
 )
@@ -534,7 +527,7 @@ def test_the_figure_of_a_view_is_an_svg(session, asked, name, parameters, texts)
     said = " ".join(root.itertext())
     for text in texts:
         assert text in said
-    assert asked("GET", "/figures/neighbors.svg").status_code == 400
+    assert asked("GET", "/figures/nothing.svg").status_code == 400
 
 
 def test_the_arrays_of_a_view_are_those_of_the_functions(session, asked):

@@ -1,12 +1,8 @@
 """The page of a channel in a real browser: it draws the arrays, and all it shows has an address."""
 
-import signal
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from browsing import PICTURES, wait_for_wall
+from browsing import PICTURES, explorer, wait_for_wall
 
 from jaxviz.explore.wire import unpacked
 
@@ -177,10 +173,7 @@ def test_a_network_without_classes_shows_none(open_page):
 
 
 def test_classes_are_those_that_the_channel_raises_and_lowers(browser):
-    command = [sys.executable, "-m", "jaxviz", "explore", str(PICTURES[0])]
-    command += ["--network", "squeezenet", "--no-browser", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        own = process.stdout.readline().split()[-1]
+    with explorer(PICTURES[0], "--network", "squeezenet") as own:
         page = browser.new_page()
         page.goto(f"{own}#view=channel&layer=fire9/concat&channel=77&open=effects")
         page.wait_for_selector(".bars[data-channel='77']", timeout=120_000)
@@ -189,7 +182,6 @@ def test_classes_are_those_that_the_channel_raises_and_lowers(browser):
             "rows => rows.map((row) => [Number(row.dataset.index), row.textContent])"
         )
         page.close()
-        process.send_signal(signal.SIGINT)
     expected = [*told["raised"], *told["lowered"]]
     assert [index for index, _ in rows] == [one["index"] for one in expected]
     for (_, text), one in zip(rows, expected, strict=True):

@@ -87,10 +87,11 @@ def picture_map(
         None if labels is None else np.array(labels),
         points,
         shares,
-        shown._replace(pixels=np.stack([_thumbnail(pixels) for pixels in shown.pixels])),
+        shown._replace(pixels=np.stack([thumbnail(pixels) for pixels in shown.pixels])),
     )
 
 
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """A picture as small as a map draws it."""
     small = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     return np.asarray(small)

@@ -36,6 +36,8 @@ function addresses() {
     wall: { picture, layer },
     channel: { picture, layer, channel },
     hidden: query,
+    neighbors: { picture, layer },
+    map: query,
     filters: { layer },
   }[view];
   return [name && at(`arrays/${name}.npz`, query), drawn && at(`figures/${view}.svg`, drawn)];

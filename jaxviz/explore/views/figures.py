@@ -2,24 +2,31 @@
 
 from collections.abc import Callable
 
+import numpy as np
+from matplotlib.figure import Figure
+
 from ... import analyses
 from ..._checks import choice
-from ...analyses.base import Analysis, Picture
-from ...draw import figure_of, svg
+from ...analyses.base import Picture, number
+from ...analyses.collection import ShownPictures, evenly
+from ...analyses.picture_map import thumbnail
+from ...draw import Row, Tile, figure_of, montage, svg
 from ...networks.network import Network
 from ..query import Query
 from ..session import Session
 from .base import Check, channel_of, picture_of
 from .hiding import OcclusionQuery
+from .neighbors import layout, neighbors
 
 _MOST = 14  # maps or filters, in rows of five with the picture
+_MOST_DRAWN = 300  # pictures of a map
 
 
 def figure(session: Session, name: str, query: Query, check: Check) -> bytes:
     """The figure of a view as an SVG."""
-    found = _FIGURES[choice(name, "view", tuple(_FIGURES))](session, query)
+    made = _FIGURES[choice(name, "view", tuple(_FIGURES))](session, query, check)
     check()
-    return svg(figure_of(found))
+    return svg(made)
 
 
 def _picture(network: Network, session: Session, query: Query) -> Picture:
@@ -27,33 +34,68 @@ def _picture(network: Network, session: Session, query: Query) -> Picture:
     return Picture(shelved.name, shelved.pixels[network.name], "", shelved.id)
 
 
-def _wall(session: Session, query: Query) -> Analysis:
+def _wall(session: Session, query: Query, check: Check) -> Figure:
     network = session.network
     one = _picture(network, session, query)
-    return analyses.activations(network, one, query.text("layer"), top=_MOST)
+    return figure_of(analyses.activations(network, one, query.text("layer"), top=_MOST))
 
 
-def _channel(session: Session, query: Query) -> Analysis:
+def _channel(session: Session, query: Query, check: Check) -> Figure:
     layer, channel = channel_of(session, query)
     one = _picture(session.network, session, query)
-    return analyses.activations(session.network, one, layer, channels=[channel])
+    return figure_of(analyses.activations(session.network, one, layer, channels=[channel]))
 
 
-def _hidden(session: Session, query: Query) -> Analysis:
+def _hidden(session: Session, query: Query, check: Check) -> Figure:
     asked = OcclusionQuery.of(session, query)
     one = _picture(asked.network, session, query)
-    return analyses.occlusion(
+    return figure_of(analyses.occlusion(
         asked.network, [one], targets=asked.target, window=asked.window, stride=asked.stride,
         fill=asked.fill, score=asked.score,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-def _filters(session: Session, query: Query) -> Analysis:
+def _shown(session: Session, key: str) -> np.ndarray:
+    return analyses.shown(session.network, session.shelf[key].pixels[session.network.name])
+
+
+def _neighbors(session: Session, query: Query, check: Check) -> Figure:
+    picture = picture_of(session, query)
+    found = neighbors(session, query, check).header
+    layer = found["layer"]
+    rows = []
+    for title, nearest in [(f"{layer}\ncosine", "features"), ("raw pixels\nEuclidean", "raw")]:
+        if found[nearest] is not None:
+            rows.append(Row(title, [Tile(_shown(session, picture.id), picture.name)] + [
+                Tile(_shown(session, one["picture"]), f"{one['name']}\n{number(one['distance'])}")
+                for one in found[nearest]
+            ]))  # fmt: skip
+    title = f"{session.network.spec.title}: the nearest of {found['pictures']} pictures"
+    return montage(rows, title=title, separate_first=True)
+
+
+def _map(session: Session, query: Query, check: Check) -> Figure:
+    arrays, header = layout(session, query, check)
+    numbers = evenly(_MOST_DRAWN, len(header["ids"]))
+    small = []
+    for one in numbers:
+        small.append(thumbnail(_shown(session, header["ids"][one])))
+        check()
+    nothing = np.zeros((len(small), 6)), np.full(len(small), "")
+    return figure_of(analyses.PictureMap(
+        session.network.spec.title, header["layer"], header["method"], "",
+        np.array(header["names"]), None, arrays["points"], arrays.get("shares"),
+        ShownPictures(np.array(numbers), np.stack(small), *nothing),
+    ))  # fmt: skip
+
+
+def _filters(session: Session, query: Query, check: Check) -> Figure:
     layer = query.text("layer")
     session.layer(layer)
-    return analyses.filters(session.network, layer, top=64, channels=_MOST)
+    return figure_of(analyses.filters(session.network, layer, top=64, channels=_MOST))
 
 
-_FIGURES: dict[str, Callable[[Session, Query], Analysis]] = {
-    "wall": _wall, "channel": _channel, "hidden": _hidden, "filters": _filters,
+_FIGURES: dict[str, Callable[[Session, Query, Check], Figure]] = {
+    "wall": _wall, "channel": _channel, "hidden": _hidden, "neighbors": _neighbors, "map": _map,
+    "filters": _filters,
 }  # fmt: skip

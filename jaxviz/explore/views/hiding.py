@@ -22,14 +22,25 @@ from .pictures import classes_of
 _SCORE = "log-probability"
 
 
-def _asked(session: Session, query: Query) -> tuple[Network, str | None]:
-    """The network that a target is of, and the target: a class, a map or a unit of it."""
-    target = query.text("target", "")
-    if ":" in target:
-        return session.network, target
-    if session.classifier is None:
-        raise InputError(f"classes: {session.network.spec.title} has none")
-    return session.classifier, target or None
+class _Hiding(NamedTuple):
+    """What minds that a part of a picture is hidden, and what is there instead.
+
+    The target is a class, a map or a unit of the network.
+    """
+
+    network: Network
+    target: str | None
+    fill: str
+    score: str
+
+    @classmethod
+    def of(cls, session: Session, query: Query) -> "_Hiding":
+        target = query.text("target", "")
+        network = session.network if ":" in target else session.classifier
+        if network is None:
+            raise InputError(f"classes: {session.network.spec.title} has none")
+        fill = query.text("fill", analyses.usual_fill(network))
+        return cls(network, target or None, fill, query.text("score", _SCORE))
 
 
 class OcclusionQuery(NamedTuple):
@@ -45,12 +56,11 @@ class OcclusionQuery(NamedTuple):
     @classmethod
     def of(cls, session: Session, query: Query) -> "OcclusionQuery":
         """Read and check it."""
-        network, target = _asked(session, query)
+        network, target, fill, score = _Hiding.of(session, query)
         sides = picture_of(session, query).pixels[network.name].shape[:2]
         window = query.number("window", 32, least=1, most=min(sides))
         stride = query.number("stride", 8, least=1, most=window)
-        fill = query.text("fill", analyses.usual_fill(network))
-        return cls(network, target, window, stride, fill, query.text("score", _SCORE))
+        return cls(network, target, window, stride, fill, score)
 
 
 @view("long")
@@ -89,7 +99,7 @@ def hidden(session: Session, query: Query, check: Check) -> Iterator[Arrays]:
 @view("quick")
 def covered(session: Session, query: Query, check: Check) -> Arrays:
     """A picture with a box hidden: its pixels, its score and its classes."""
-    asked, target = _asked(session, query)
+    asked, target, fill, score = _Hiding.of(session, query)
     shelved = picture_of(session, query)
     pixels = shelved.pixels[asked.name]
     height, width = pixels.shape[:2]
@@ -97,12 +107,11 @@ def covered(session: Session, query: Query, check: Check) -> Arrays:
     left, right = (query.number(name, most=width) for name in ("left", "right"))
     if top >= bottom or left >= right:
         raise InputError("box: expected top < bottom and left < right")
-    fill = query.text("fill", analyses.usual_fill(asked))
     values = np.asarray(fill_value(fill, asked, pixels))
     patch = pixels.copy()
     drawn = np.broadcast_to(asked.preprocessing.denormalize(values), pixels.shape)
     patch[top:bottom, left:right] = drawn[top:bottom, left:right]
-    found = session.target(asked, shelved, target, query.text("score", _SCORE))
+    found = session.target(asked, shelved, target, score)
     before, after = (session.score(asked, found.score, one) for one in (pixels, patch))
     header: dict[str, Any] = {"target": found.name, "before": before, "after": after}
     if asked is session.classifier:

@@ -61,20 +61,25 @@ def neighbors(session: Session, query: Query, check: Check) -> Arrays:
 
 @view("long")
 def layout(session: Session, query: Query, check: Check) -> Arrays:
-    """All pictures as points in the plane, alike ones close together, from 0 to 1."""
+    """All pictures as points in the plane, alike ones close together, from 0 to 1.
+
+    With principal components also the shares of the variance along both.
+    """
     among = collection_of(session, query)
     check()
     method = choice(query.text("method", "pca"), "method", METHODS)
     key = method, among.layer
 
-    def points() -> np.ndarray:
+    def arrays() -> dict[str, np.ndarray]:
         if method == "pca":
-            found = principal_components(among.vectors, k=2)[0]
+            found, shares = principal_components(among.vectors, k=2)
+            others = {"shares": np.asarray(shares, np.float32)}
         else:
-            found = t_sne(among.vectors)
+            found, others = t_sne(among.vectors), {}
         found = np.asarray(found, np.float32)
         least = found.min(axis=0)
-        return (found - least) / np.maximum(np.ptp(found, axis=0), np.float32(1e-30))
+        size = np.maximum(np.ptp(found, axis=0), np.float32(1e-30))
+        return {"points": (found - least) / size, **others}
 
     header = {"layer": among.layer, "method": method, "ids": among.ids, "names": among.names}
-    return Arrays({"points": session.kept.get("layouts", key, points)}, header)
+    return Arrays(session.kept.get("layouts", key, arrays), header)
