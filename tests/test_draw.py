@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -143,6 +143,7 @@ def test_colors_are_the_same_in_all_formats(tmp_path):
 
 
 @given(st.sampled_from(list(FIGURES)), st.integers(40, 200))
+@settings(max_examples=9)
 def test_dpi_is_the_number_of_pixels_an_inch(name, dpi):
     figure = FIGURES[name]()
     with Image.open(io.BytesIO(draw.png(figure, dpi=dpi))) as image:
