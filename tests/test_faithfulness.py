@@ -158,6 +158,22 @@ def test_long_whole_numbers_rank_as_they_are():
     np.testing.assert_array_equal(scores(heatmap), scores(heatmap * 2**40))
 
 
+@pytest.mark.parametrize(
+    "heatmap",
+    [1 + np.arange(42) * 1e-12, 2**24 + np.arange(42), np.uint32(2**31) + np.arange(42)],
+)
+def test_numbers_rank_as_they_are_where_float32_cannot_tell_them_apart(heatmap):
+    heatmap = heatmap.reshape(1, 6, 7)
+    plain = np.arange(42, dtype=np.float32).reshape(1, 6, 7)
+    run, options = (curved, WEIGHTS, IMAGES[:1]), {"score": SCORE, "key": KEY, "steps": 42}
+    for curve in (jaxviz.deletion_curve, jaxviz.insertion_curve):
+        np.testing.assert_array_equal(
+            curve(*run, heatmap, fill=0, **options).scores,
+            curve(*run, plain, fill=0, **options).scores,
+        )
+    assert float(jaxviz.rank_correlation(heatmap, -plain)[0]) == pytest.approx(-1)
+
+
 def test_ranks_of_what_is_no_number_are_refused():
     heatmap = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
     broken = np.where(heatmap > 7, np.nan, heatmap)

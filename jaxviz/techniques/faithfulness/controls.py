@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._blur import blurred
-from ..._checks import InputError, checked_heatmap, image_batch, image_type, random_key
+from ..._checks import InputError, image_batch, image_type, random_key
 from ..._checks import image_shape as checked_shape
 from ..._contract import outputs_of
 from ..._statistics import correlation, mid_places
 from ..._typing import Apply, Images, Params
 from ...jaxpr.recording import record
+from .judging import as_ranks
 
 _BLOB = 5  # a side is so many times as long as the blob's standard deviation
 
@@ -143,7 +144,7 @@ def rank_correlation(one: Any, other: Any) -> Any:
             f"rank_correlation: expected two of one shape (batch, height, width), got "
             f"{jnp.shape(one)} and {jnp.shape(other)}"
         )
-    both = [checked_heatmap(x, jnp.shape(one)) for x in (one, other)]
+    both = [as_ranks(x, jnp.shape(one)) for x in (one, other)]
     return correlation(*(_ranks(jnp.reshape(x, (len(x), -1))) for x in both))
 
 

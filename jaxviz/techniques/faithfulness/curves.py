@@ -14,7 +14,7 @@ from ..._blur import blurred
 from ..._checks import count, whole_fill
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import evaluate
-from .judging import judged, own_score
+from .judging import as_ranks, judged, own_score
 
 _BLUR = 5.0  # pixels
 
@@ -71,7 +71,8 @@ def deletion_curve(
     >>> found.scores.tolist(), found.area.tolist()
     ([[2.0, 0.5, 0.0]], [0.75])
     """
-    asked, heatmap = judged(apply, params, images, heatmap, score, key)
+    asked = judged(apply, params, images, score, key)
+    heatmap = as_ranks(heatmap, images.shape[:3])
     last = whole_fill(fill, images.shape[1:], images.dtype)[None]
     return _curve(asked, params, images, heatmap, images, last, key, steps, chunk_size)
 
@@ -101,7 +102,8 @@ def insertion_curve(
     >>> found.scores.tolist()
     [[0.0, 1.5, 2.0]]
     """
-    asked, heatmap = judged(apply, params, images, heatmap, score, key)
+    asked = judged(apply, params, images, score, key)
+    heatmap = as_ranks(heatmap, images.shape[:3])
     if fill is None:
         first = blurred(images, blur)
     else:

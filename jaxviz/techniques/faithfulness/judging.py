@@ -3,19 +3,32 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from ..._asked import Problem, problem
 from ..._checks import InputError, checked_heatmap, image_batch, random_key
 from ..._typing import Apply, Params, Score
 
 
-def judged(
-    apply: Apply, params: Params, images: Any, heatmap: Any, score: Score, key: Any
-) -> tuple[Problem, Any]:
-    """Check what is judged; the score, of one number an image, and the heatmap as floats."""
+def judged(apply: Apply, params: Params, images: Any, score: Score, key: Any) -> Problem:
+    """Check what a heatmap is judged by: a score of one number an image."""
     image_batch(images)
     random_key(key)
-    return single(problem(apply, params, images, score)), checked_heatmap(heatmap, images.shape[:3])
+    return single(problem(apply, params, images, score))
+
+
+def as_ranks(heatmap: Any, shape: tuple[int, ...]) -> Any:
+    """A heatmap of which the order counts alone, as floats that keep it.
+
+    Wider numbers on the host, such as float64 and int64, become their places in the order of each
+    image, since float32 may not tell them apart.
+    """
+    found = checked_heatmap(heatmap, shape)
+    is_wider = isinstance(heatmap, np.ndarray) and not np.can_cast(heatmap.dtype, found.dtype)
+    if not is_wider or not heatmap.size:
+        return found
+    places = [np.unique(one, return_inverse=True)[1].reshape(shape[1:]) for one in heatmap]
+    return jnp.asarray(np.stack(places), found.dtype)
 
 
 def single(asked: Problem) -> Problem:

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from ... import devices
 from ..._asked import by_chunks, indices
-from ..._checks import InputError, count, pair, whole_fill
+from ..._checks import InputError, checked_heatmap, count, pair, whole_fill
 from ..._statistics import correlation
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import evaluate
@@ -69,7 +69,8 @@ def sensitivity_n(
     >>> round(float(found.correlation[0, 0]), 4)
     1.0
     """
-    asked, heatmap = judged(apply, params, images, heatmap, score, key)
+    asked = judged(apply, params, images, score, key)
+    heatmap = checked_heatmap(heatmap, images.shape[:3])
     height, width = images.shape[1:3]
     down, right = pair(window, "window")
     cols = -(-width // right)
