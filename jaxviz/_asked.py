@@ -10,7 +10,7 @@ import numpy as np
 
 from ._checks import InputError, count, finite, image_batch
 from ._contract import outputs_of, score_shape, scores_from
-from ._independence import independent
+from ._independence import independent, independent_score
 from ._typing import Apply, Outputs, Params, Score
 
 CHUNK = 16  # images, or variants of one, at a time
@@ -66,6 +66,7 @@ def problem(apply: Apply, params: Params, images: Any, score: Score) -> Problem:
         score, own = every(len(images)), np.arange(len(images))
     shape = score_shape(score, apply, params, images)[1:]
     independent(apply, params, images.shape[1:], images.dtype)
+    independent_score(score, apply, params, images)
     numbers = math.prod(shape)
     if not numbers:
         raise InputError(f"score: expected one number an image or more, got shape {shape}")

@@ -72,7 +72,8 @@ def image_fill(fill: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """What replaces pixels, as an array: a number, one for each channel, or an image."""
     expected = f"fill: expected a number, {shape[2:]} or {shape}"
     try:
-        filling = jnp.asarray(fill, jax.dtypes.canonicalize_dtype(dtype))
+        with np.errstate(over="ignore"):  # what is too large is refused below
+            filling = jnp.asarray(fill, jax.dtypes.canonicalize_dtype(dtype))
     except (TypeError, ValueError):
         raise InputError(f"{expected}, got {fill!r}") from None
     if filling.shape not in ((), shape[2:], shape):
@@ -174,8 +175,13 @@ def choice(value: str, name: str, valid: Iterable[str]) -> str:
     return value
 
 
+_LONG = 80  # letters of a name that is quoted
+
+
 def unknown(value: str, names: Sequence[str], *, most: int = 40) -> str:
     """The message that `value` is not among `names`, with the nearest ones where there are many."""
+    if len(str(value)) > _LONG:
+        value = f"{str(value)[:_LONG]}…"
     near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.6)
     hint = f" (nearest: {', '.join(near)})" if near and len(names) > 3 else ""
     listed = f"; valid: {', '.join(names)}" if len(names) <= most else ""

@@ -40,7 +40,7 @@ def selected(apply: Apply, outputs: Outputs, layers: Iterable[str], batch: int) 
     """
     found = []
     for layer in layers:
-        if layer not in outputs:
+        if layer not in list(outputs):  # it may be something without a hash
             message = f"layer: {unknown(layer, list(outputs), most=80)}"
             note = getattr(apply, "note", "")
             raise InputError(f"{message}; {note}" if note else message)

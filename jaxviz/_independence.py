@@ -5,6 +5,7 @@ operation that cannot be followed, or random numbers, two images are evaluated t
 """
 
 import contextlib
+import functools
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._checks import InputError, image_type, is_key
-from ._typing import Apply, Params
+from ._contract import output_types, scores_from
+from ._typing import Apply, Params, Score
 from .jaxpr.axes import follow
-from .jaxpr.axis import image_axes
+from .jaxpr.axis import (
+    BATCH,
+    CHANNEL,
+    COLUMN,
+    ROW,
+    Axes,
+    MixedImagesError,
+    axis_of,
+    image_axes,
+)
 from .jaxpr.recording import record
 from .jaxpr.tape import Step
 
@@ -59,6 +70,34 @@ def independent(
         _compare(apply, params, images, doubtful)
     with contextlib.suppress(KeyError, TypeError):
         _known[apply].add(key)
+
+
+def independent_score(score: Score, apply: Apply, params: Params, images: Any) -> None:
+    """Refuse a score of one image that depends on the others of its batch.
+
+    >>> outputs = lambda params, images: {"mean": images.mean(axis=(1, 2))}
+    >>> images = np.ones((2, 4, 4, 3), np.float32)
+    >>> independent_score(lambda outputs: outputs["mean"][:, 0], outputs, None, images)
+    """
+    two = jax.ShapeDtypeStruct((2, *images.shape[1:]), images.dtype)
+    try:
+        outputs = output_types(apply, params, two)
+        tape = record(functools.partial(scores_from, score), outputs).tape
+    except (TypeError, ValueError):  # it takes other numbers of images
+        return
+    axes = {slot: _axes_of(tape.aval(slot).shape) for slot in tape.inputs}
+    try:
+        follow(tape, {slot: found for slot, found in axes.items() if found})
+    except MixedImagesError:
+        raise InputError("score: depends on the other images of the batch") from None
+
+
+def _axes_of(shape: tuple[int, ...]) -> Axes | None:
+    """The axes of a layer's values; None where the first are no images, or there are too many."""
+    if shape[:1] != (2,) or len(shape) > 4:
+        return None
+    labels = (BATCH, *(ROW, COLUMN, CHANNEL)[4 - len(shape) :])
+    return tuple(axis_of(label, size) for label, size in zip(labels, shape, strict=True))
 
 
 def _shape_and_type(leaf: Any) -> Any:

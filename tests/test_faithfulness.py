@@ -290,6 +290,26 @@ def test_the_cascade_goes_from_the_last_layer_to_the_first(alexnet):
 
 @pytest.mark.slow
 @pytest.mark.once
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda kernel: kernel.astype(jnp.bfloat16),
+        lambda kernel: kernel / jnp.linalg.norm(kernel),
+        lambda kernel: kernel,
+    ],
+)
+def test_the_cascade_follows_the_data_where_all_kernels_are_made_at_first(made):
+    params = {"z": jnp.ones((3, 4)), "m": jnp.ones((4, 4)), "a": jnp.ones((4, 2))}
+
+    def apply(params, images):
+        kernels = jax.tree.map(made, params)
+        hidden = jnp.tanh(images.astype(kernels["z"].dtype) @ kernels["z"]) @ kernels["m"]
+        return {"out": hidden.mean((1, 2)) @ kernels["a"]}
+
+    run = jaxviz.cascading_randomization(apply, params, (4, 4, 3), key=KEY)
+    assert [one.name for one in run] == ["a", "m", "z"]
+
+
 def test_the_cascade_destroys_gradients_and_hardly_guided_backpropagation(squeezenet, photographs):
     images = squeezenet.preprocess([photographs / "cat" / "chelsea.png"])
     score = jaxviz.logit(281)
@@ -368,6 +388,19 @@ def test_controls():
             HEATMAP, jaxviz.occlusion_map(*RUN, score=SCORE, window=3, stride=3, fill=0),
             window=3, stride=2),
          "window, stride: 3, 2 are not those of the occlusion"),
+        (lambda: jaxviz.infidelity(HEATMAP, (), window=3, stride=3),
+         "occluded: expected an OcclusionMap, got tuple"),
+        (lambda: jaxviz.occlusion_statistics(
+            *RUN, score=SCORE, window=2, stride=2, key=KEY, fills=[IMAGES, IMAGES[0], IMAGES]),
+         "fills: their shapes differ"),
+        (lambda: jaxviz.deletion_curve(
+            *RUN, HEATMAP, fill=0, key=KEY,
+            score=lambda outputs: outputs["scores"][:, 0] - outputs["scores"][:, 0].mean()),
+         "score: depends on the other images of the batch"),
+        (lambda: jaxviz.occlusion_map(
+            *RUN, window=2, stride=2, fill=0,
+            score=lambda outputs: jax.nn.softmax(outputs["scores"], axis=0)[:, 1]),
+         "score: depends on the other images of the batch"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_judged_is_one_line(call, message, unchecked):

@@ -139,6 +139,8 @@ def test_the_variance_is_that_of_the_samples():
 WRITTEN = {
     "relu": jax.nn.relu,
     "relu6": jax.nn.relu6,
+    "leaky by nothing": lambda x: jax.nn.leaky_relu(x, 0.0),
+    "where not": lambda x: jnp.where(~(x > 0), 0, x),
     "where, positive": lambda x: jnp.where(x > 0, x, 0),
     "where, not positive": lambda x: jnp.where(x <= 0, 0.0, x),
     "clip": lambda x: jnp.clip(x, 0, 6),

@@ -231,6 +231,13 @@ def test_labels_of_another_number_are_refused():
     assert odd.labels == ("a", "\udce9")
 
 
+@pytest.mark.parametrize("made", [lambda x: x[..., :0], lambda x: x[:, :0], lambda x: x * (1 + 1j)])
+def test_a_layer_that_has_no_real_numbers_is_refused(made):
+    batches = [np.ones((1, 2, 2, 3), np.float32)]
+    with pytest.raises(InputError, match="expected 'made' to hold real numbers, got"):
+        top_patches(lambda params, images: {"made": made(images)}, None, batches, layers="made")
+
+
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_in_one_line(name):

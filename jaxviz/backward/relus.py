@@ -20,7 +20,8 @@ def relus(tape: Tape, constants: Sequence[Any] = ()) -> dict[int, int]:
     """The ReLUs of a tape: {slot of the result: which operand is x}.
 
     constants: the values of the tape's first inputs, as far as they are known. Found are `max(x,
-    0)`, `clamp(0, x, most)`, `where(x > 0, x, 0)` and `x * (x > 0)`.
+    0)`, `clamp(0, x, most)`, `where(x > 0, x, 0)`, also with `~(x > 0)` or `0 * x`, and `x * (x >
+    0)`.
 
     >>> from ..jaxpr.recording import record
     >>> tape = record(lambda x: jax.nn.relu(x) + jax.numpy.where(x < 0, 0, x), np.ones(3)).tape
@@ -36,7 +37,8 @@ def relus(tape: Tape, constants: Sequence[Any] = ()) -> dict[int, int]:
     found = {}
     for step in tape.steps:
         made.update(dict.fromkeys(step.outputs, step))
-        if step.name in _REPEATS and _is_zero(step.inputs[0], zeros):
+        is_zero = [_is_zero(slot, zeros) for slot in step.inputs]
+        if (step.name in _REPEATS and is_zero[0]) or (step.name == "mul" and any(is_zero)):
             zeros.add(step.outputs[0])
         place = _operand(step, zeros, made)
         if place is not None:
@@ -78,6 +80,9 @@ def _where_positive(
 ) -> tuple[Slot, bool] | None:
     """The x of a comparison with zero, and whether it is true where x is positive, or false."""
     step = made.get(slot)
+    if step is not None and step.name == "not":
+        inner = _where_positive(step.inputs[0], zeros, made)
+        return inner and (inner[0], not inner[1])
     if step is None or step.name not in _MIRRORED:
         return None
     first, second = step.inputs

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import numpy as np
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .. import analyses
 from .._checks import InputError
+from ..draw import png, svg
 from .guard import Guard, said
 from .lanes import Dropped, Lanes, Work
 from .query import Query
@@ -33,6 +35,7 @@ STATIC = Path(__file__).parent / "static"
 MOST_BYTES = 64 * 2**20  # of one upload
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css",
           ".svg": "image/svg+xml"}  # fmt: skip
+_DRAWN = {"svg": (svg, "image/svg+xml"), "png": (png, "image/png")}
 
 
 class Server:
@@ -54,7 +57,7 @@ class Server:
             Route("/frame", self._frame, methods=["POST"]),
             Route("/views/{view}", self._view),
             Route("/arrays/{view}.npz", self._arrays),
-            Route("/figures/{view}.svg", self._figure),
+            Route("/figures/{view}.{kind}", self._figure),
         ]
 
     async def warm(self) -> None:
@@ -83,10 +86,11 @@ class Server:
         return FileResponse(STATIC / "index.html", media_type="text/html")
 
     async def _static(self, request: Request) -> Response:
-        path = STATIC / request.path_params["name"]
-        if path.parent != STATIC or path.suffix not in _KINDS or not path.is_file():
+        name = request.path_params["name"]
+        kind = _KINDS.get(Path(name).suffix)
+        if kind is None or name not in {path.name for path in STATIC.iterdir()}:
             raise HTTPException(404, "no such file")
-        return FileResponse(path, media_type=_KINDS[path.suffix])
+        return FileResponse(STATIC / name, media_type=kind)
 
     async def _picture(self, request: Request) -> Response:
         key = request.path_params["picture"]
@@ -146,17 +150,28 @@ class Server:
         file = io.BytesIO()
         told = np.array(json.dumps(dict(parts[-1].header)))
         np.savez_compressed(file, **parts[-1].arrays, jaxviz=told)
-        return _attached(file.getvalue(), f"{name}.npz", "application/octet-stream")
+        told_name = self._named(name, Query(request.query_params))
+        return _attached(file.getvalue(), f"{told_name}.npz", "application/octet-stream")
 
     async def _figure(self, request: Request) -> Response:
         """The figure of a view in a file."""
-        name, query = request.path_params["view"], Query(request.query_params)
+        name, kind = request.path_params["view"], request.path_params["kind"]
+        query = Query(request.query_params)
+        if kind not in _DRAWN:
+            raise HTTPException(404, "no such kind of figure")
+        draw, media_type = _DRAWN[kind]
 
         def work(check: Callable[[], None]) -> Iterator[bytes]:
-            yield figure(self._session, name, query, check)
+            yield draw(figure(self._session, name, query, check))
 
         data = await self._single("long", work)
-        return _attached(data, f"{name}.svg", "image/svg+xml")
+        return _attached(data, f"{self._named(name, query)}.{kind}", media_type)
+
+    def _named(self, view: str, query: Query) -> str:
+        """What a file of a view is called: the network, the layer, the channel and the view."""
+        asked = [query.text("layer", ""), query.text("channel", "")]
+        parts = [self._session.network.name, *filter(None, asked), view]
+        return re.sub(r"[^\w.-]+", "_", "-".join(parts), flags=re.ASCII)[:120]
 
     def _asked(self, request: Request) -> tuple[str, str, Work]:
         """The lane and the name of the view that is asked for, and its work."""
@@ -218,10 +233,13 @@ async def _body(request: Request) -> bytes:
     if not length.isdecimal() or int(length) > MOST_BYTES:
         raise HTTPException(413, f"picture: more than {MOST_BYTES // 2**20} MB")
     data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > MOST_BYTES:
-            raise HTTPException(413, f"picture: more than {MOST_BYTES // 2**20} MB")
+    try:
+        async for part in request.stream():
+            data += part
+            if len(data) > MOST_BYTES:
+                raise HTTPException(413, f"picture: more than {MOST_BYTES // 2**20} MB")
+    except ClientDisconnect:
+        raise Dropped from None
     return bytes(data)
 
 
@@ -254,4 +272,5 @@ def application(server: Server, *, hosts: frozenset[str], token: str) -> Guard:
             InputError: mistake, HTTPException: refused, Dropped: dropped, Exception: crashed,
         },
     )  # fmt: skip
+    app.router.redirect_slashes = False  # it would lose the token
     return Guard(app, hosts=hosts, token=token)

@@ -199,6 +199,10 @@ def patches_task(
     network = recorded(apply, params, images, prepare=prepare, layers=layers)
     tape = network.tape
     outputs = [tape.aval(slot) for slot in tape.outputs]
+    for layer, aval in zip(layers, outputs, strict=True):
+        if 0 in aval.shape[1:] or jnp.issubdtype(aval.dtype, jnp.complexfloating):
+            found = f"{aval.dtype} {tuple(aval.shape[1:])}"
+            raise InputError(f"layer: expected {layer!r} to hold real numbers, got {found}")
     labels = None if keep.labels is None else max(keep.labels) + 1
     start = [
         empty_state(num_channels(aval.shape), keep.k, aval.dtype, labels=labels) for aval in outputs

@@ -109,6 +109,9 @@ export function startChannel(network) {
     const here = state.view === "channel";
     if (here && (!changed || changed.has("view"))) panel.replaceChildren(body);
     if (!here) return overlay("map", null);
+    if (state.channel && state.channel !== String(channel())) {
+      return show({ channel: String(channel()) }, { replace: true });
+    }
     drawMap();
     if (!changed || ["view", "layer", "channel"].some((key) => changed.has(key))) load();
   };

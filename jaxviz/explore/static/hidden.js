@@ -25,7 +25,7 @@ const map = element("canvas", { className: "large", role: "img", tabIndex: 0 });
 const live = element("p", { "aria-live": "polite" });
 const body = element("div", {},
   element("div", { className: "controls" },
-    element("label", {}, "window", windowField), element("label", {}, "step", strideField),
+    element("label", {}, "window", windowField), element("label", {}, "stride", strideField),
     element("label", {}, "hide with", fillField), element("label", {}, "score of a class", scoreField)),
   heading, facts, map,
   element("p", { className: "hint" },
@@ -63,7 +63,7 @@ function drawMap(answer) {
   map.setAttribute("aria-label", `Occlusion of ${header.target}: a drop of up to ${number(most)}`);
   facts.replaceChildren(
     fact("positions", String(arrays.drop.data.length)), fact("window", `${header.window} × ${header.window}`),
-    fact("step", String(header.stride)), fact("largest", `${number(most)}, ${header.unit}`));
+    fact("stride", String(header.stride)), fact("largest", `${number(most)}, ${header.unit}`));
   drawOverlay();
 }
 

@@ -2,7 +2,6 @@
 
 import { state, watch } from "./state.js";
 import { element } from "./paint.js";
-import { stage } from "./stage.js";
 
 const code = element("pre", { tabIndex: 0 }, element("code", {}));
 const save = element("button", { type: "button", onclick: savePicture }, "Save as PNG");
@@ -11,12 +10,16 @@ const figure = element("a", { className: "button", download: "" }, "Save as SVG 
 const copy = element("button", { type: "button", onclick: () => navigator.clipboard.writeText(code.textContent) }, "Copy");
 let network = null;
 
-/** The large canvas of the view, else the picture itself. */
+/** The large canvas of the view, else its figure. */
 function savePicture() {
-  const canvas = document.querySelector("#panel canvas.wall, #panel canvas.large") ?? stage;
+  const canvas = document.querySelector("#panel canvas.wall, #panel canvas.large");
+  if (!canvas) {
+    element("a", { href: figure.href.replace(".svg?", ".png?"), download: "" }).click();
+    return;
+  }
   canvas.toBlob((data) => {
     const link = element("a", { href: URL.createObjectURL(data) });
-    link.download = [network.name, state.layer, state.view, state.channel].filter(Boolean).join("-").replaceAll("/", "_") + ".png";
+    link.download = [network.name, state.layer, state.channel, state.view].filter(Boolean).join("-").replaceAll("/", "_") + ".png";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });
@@ -29,7 +32,7 @@ function addresses() {
     wall: ["maps", { picture, layer, exact: 1 }],
     channel: ["maps", { picture, layer, exact: 1 }],
     hidden: ["hidden", { picture, target: target ?? "", window, stride, fill, score }],
-    map: ["layout", { layer, method }],
+    map: ["layout", { layer, ...(method ? { method } : {}) }],
     filters: ["filters", { layer, exact: 1 }],
   }[view] ?? [];
   const drawn = {
@@ -54,12 +57,14 @@ const text = (value) => JSON.stringify(value);
 function lines() {
   const { layer, view } = state;
   const channel = Number(state.channel) || 0;
-  const load = ["import jaxviz", "", `network = jaxviz.load(${text(network.name)})`];
+  const load = ["import jaxviz", "", `network = jaxviz.load(${text(network.name)})`,
+    ...(network.head ? ['network = jaxviz.with_head(network, jaxviz.load_head("head.safetensors"))'] : [])];
   const picture = [...load, `images = network.preprocess(["picture.jpg"])`, "run = network.apply, network.params"];
   const target = state.target ?? "";
   const [, mapped, number, row, col] = /^(.*):(\d+)(?:@(\d+),(\d+))?$/.exec(target) ?? [];
   const ofClass = { probability: "probability", logit: "logit" }[state.score] ?? "log_probability";
-  const score = !mapped ? `jaxviz.${ofClass}(${target || "..."})`
+  const best = document.querySelector("#classes li")?.dataset.index;
+  const score = !mapped ? `jaxviz.${ofClass}(${target || best})`
     : row ? `jaxviz.unit(${text(mapped)}, ${number}, ${row}, ${col})`
     : `jaxviz.feature_map(${text(mapped)}, ${number})`;
   const window = state.window ?? 32;
@@ -86,12 +91,17 @@ function lines() {
   }[view];
 }
 
+function write() {
+  code.firstChild.textContent = (lines() ?? []).join("\n");
+}
+
 export function startKeep(given) {
   network = given;
   document.getElementById("keep").append(
-    save, figure, arrays, element("details", {}, element("summary", {}, "As code"), code, copy));
+    save, figure, arrays,
+    element("details", {}, element("summary", {}, "As code"), code, copy));
   const settle = () => {
-    code.firstChild.textContent = (lines() ?? []).join("\n");
+    write();
     const found = addresses();
     for (const [place, link] of [arrays, figure].entries()) {
       link.hidden = !found[place];
@@ -99,5 +109,6 @@ export function startKeep(given) {
     }
   };
   watch(settle);
+  addEventListener("classes", write);
   settle();
 }

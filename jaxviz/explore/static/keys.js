@@ -4,6 +4,7 @@ import { show, state } from "./state.js";
 import { element } from "./paint.js";
 import { step } from "./chosen.js";
 import { choose, freeze, turnOrigin } from "./gradients.js";
+import { chooseInWall } from "./wall.js";
 import { open } from "./folds.js";
 
 const KEYS = [
@@ -41,8 +42,10 @@ export function startKeys() {
   document.body.append(dialog);
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
-    if (event.target.matches("input, select, textarea, [role=tab]")) return;
+    if (event.target.matches("input, select, textarea")) return;
     if (event.key === "?") return dialog.showModal();
+    if (event.target.matches("[role=tab]") && event.key.startsWith("Arrow")) return; // the next tab
     if (state.view === "channel") ofChannel[event.key]?.();
+    if (state.view === "wall" && event.target === document.body) chooseInWall(event);
   });
 }

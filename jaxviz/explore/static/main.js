@@ -25,6 +25,8 @@ async function start() {
   document.getElementById("title").textContent = network.title;
   if (network.classifier && network.classifier !== network.title) {
     document.getElementById("classes-title").textContent = `What ${network.classifier} sees`;
+    document.getElementById("classes-hint").textContent =
+      `${network.title} has no classes here; ${network.classifier} names the picture.`;
   }
   if (network.skipped.length) {
     say(`cannot be read: ${network.skipped.join(", ")}`, true);

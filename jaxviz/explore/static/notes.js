@@ -8,12 +8,12 @@ export function say(text, wrong = false) {
   note.classList.toggle("wrong", wrong);
 }
 
-/** Run what may fail; what goes wrong is said. */
-export async function attempt(work) {
+/** Run what may fail; what goes wrong is said, of the picture `about` if one is named. */
+export async function attempt(work, about = null) {
   try {
     return await work();
   } catch (error) {
-    say(error.message, true);
+    say(about ? `${about}: ${error.message.replace(/^picture: /, "")}` : error.message, true);
     return null;
   }
 }

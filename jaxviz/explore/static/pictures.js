@@ -23,8 +23,9 @@ function addToShelf({ id, name }, first = false) {
 
 async function open(file) {
   if (!file) return;
-  say(`opening ${file.name ?? "the picture"}`);
-  const found = await attempt(() => bring(file));
+  const name = file.name ?? "the picture";
+  say(`opening ${name}`);
+  const found = await attempt(() => bring(file), name);
   if (!found) return;
   say("");
   addToShelf(found, true);
@@ -37,9 +38,11 @@ function drawClasses(classes) {
       element("button", { type: "button", title: "what mattered for it?", onclick: () => show({ view: "hidden", target: String(index) }) }, name),
       element("span", {}, probability.toFixed(3)));
     row.style.setProperty("--p", `${100 * probability}%`);
+    row.dataset.index = index;
     return row;
   }));
   list.dataset.picture = state.picture ?? "";
+  dispatchEvent(new CustomEvent("classes"));
 }
 
 async function showClasses() {

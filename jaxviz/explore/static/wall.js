@@ -29,7 +29,7 @@ controls.append(element("label", {}, "order", sorting), element("label", {}, "sc
   element("label", {}, "show", showing));
 const canvas = element("canvas", { className: "wall", tabIndex: 0, role: "application",
   "aria-label": "The layer's channels. Arrow keys choose one, Enter opens it." });
-const body = element("div", {}, controls, canvas, found);
+const body = element("div", {}, controls, found, canvas);
 
 function grid() {
   const [, rows, cols] = current.arrays.bytes.shape;
@@ -137,15 +137,18 @@ function leave() {
   overlay("field", null);
 }
 
-function keys(event) {
+/** Arrow keys choose a channel, Enter opens it. */
+export function chooseInWall(event) {
+  if (!current) return;
   const { across } = grid();
   const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
   if (step) {
+    canvas.focus({ preventScroll: true });
     selected = Math.min(Math.max(selected + step, 0), order.length - 1);
     found.textContent = `channel ${order[selected]}, up to ${number(peaks(current.arrays)[order[selected]])}`;
     paint();
     event.preventDefault();
-  } else if (event.key === "Enter") {
+  } else if (event.key === "Enter" && document.activeElement === canvas) {
     show({ view: "channel", channel: String(order[selected]), row: null, col: null });
   }
 }
@@ -186,7 +189,7 @@ export function startWall(given) {
     const place = tilesOf(current.header.layer)?.(unit.channel) ? { row: null, col: null } : { row: String(unit.row), col: String(unit.col) };
     show({ view: "channel", channel: String(unit.channel), ...place });
   });
-  canvas.addEventListener("keydown", keys);
+  canvas.addEventListener("keydown", chooseInWall);
   for (const event of ["focus", "blur"]) canvas.addEventListener(event, paint);
   addEventListener("resize", paint);
   const settle = (changed) => {

@@ -10,7 +10,7 @@ from ..._checks import choice
 from ...analyses.base import Picture, number
 from ...analyses.collection import ShownPictures, evenly
 from ...analyses.picture_map import thumbnail
-from ...draw import Row, Tile, figure_of, montage, svg
+from ...draw import Row, Tile, figure_of, montage
 from ...networks.network import Network
 from ..query import Query
 from ..session import Session
@@ -22,11 +22,11 @@ _MOST = 14  # maps or filters, in rows of five with the picture
 _MOST_DRAWN = 300  # pictures of a map
 
 
-def figure(session: Session, name: str, query: Query, check: Check) -> bytes:
-    """The figure of a view as an SVG."""
+def figure(session: Session, name: str, query: Query, check: Check) -> Figure:
+    """The figure of a view."""
     made = _FIGURES[choice(name, "view", tuple(_FIGURES))](session, query, check)
     check()
-    return svg(made)
+    return made
 
 
 def _picture(network: Network, session: Session, query: Query) -> Picture:

@@ -61,7 +61,7 @@ def neighbors(session: Session, query: Query, check: Check) -> Arrays:
 
 @view("long")
 def layout(session: Session, query: Query, check: Check) -> Arrays:
-    """All pictures as points in the plane, alike ones close together, from 0 to 1.
+    """All pictures as points in the plane, alike ones close together.
 
     With principal components also the shares of the variance along both.
     """
@@ -76,10 +76,7 @@ def layout(session: Session, query: Query, check: Check) -> Arrays:
             others = {"shares": np.asarray(shares, np.float32)}
         else:
             found, others = t_sne(among.vectors), {}
-        found = np.asarray(found, np.float32)
-        least = found.min(axis=0)
-        size = np.maximum(np.ptp(found, axis=0), np.float32(1e-30))
-        return {"points": (found - least) / size, **others}
+        return {"points": np.asarray(found, np.float32), **others}
 
     header = {"layer": among.layer, "method": method, "ids": among.ids, "names": among.names}
     return Arrays(session.kept.get("layouts", key, arrays), header)

@@ -30,6 +30,7 @@ def network(session: Session, query: Query, check: Check) -> Arrays:
     ]  # fmt: skip
     return Arrays({}, {
         "title": spec.title, "name": session.network.name, "layers": layers,
+        "head": "head" in session.network.provenance,
         "image": session.network.preprocessing.fitted_shape[:2],
         "first": spec.first_layer, "deep": deepest(session),
         "classifier": None if classifier is None else classifier.spec.title,

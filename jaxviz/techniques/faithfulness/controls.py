@@ -14,6 +14,7 @@ from ..._contract import outputs_of
 from ..._statistics import correlation, mid_places
 from ..._typing import Apply, Images, Params
 from ...jaxpr.recording import record
+from ...jaxpr.tape import Tape
 from .judging import as_ranks
 
 _BLOB = 5  # a side is so many times as long as the blob's standard deviation
@@ -90,11 +91,7 @@ def _cascade(
     images = jax.ShapeDtypeStruct((1, *shape), image_type(params))
     recording = record(lambda params, images: outputs_of(apply, params, images), params, images)
     tape = recording.tape
-    first_use: dict[Any, int] = {}
-    for number, step in enumerate(tape.steps):
-        for slot in step.inputs:
-            if isinstance(slot, int):
-                first_use.setdefault(slot, number)
+    first_use = _meetings(tape)
     paths = jax.tree_util.tree_leaves_with_path(params)
     slots = tape.inputs[len(recording.constants) :]
     met: dict[str, int] = {}
@@ -112,6 +109,26 @@ def _cascade(
             for leaf, new, own in zip(leaves, shuffled, branch, strict=True)
         ]
         yield Randomized(name, jax.tree.unflatten(tree, leaves))
+
+
+def _meetings(tape: Tape) -> dict[int, int]:
+    """The step in which each input of a tape first meets the last one, the images, by its slot.
+
+    What is computed of inputs alone, such as a kernel of unit norm, stands for all of them.
+    """
+    data = {tape.inputs[-1]}
+    made_of = {slot: {slot} for slot in tape.inputs[:-1]}
+    found: dict[int, int] = {}
+    for number, step in enumerate(tape.steps):
+        inputs = [slot for slot in step.inputs if isinstance(slot, int)]
+        sources = {source for slot in inputs for source in made_of.get(slot, ())}
+        if data.isdisjoint(inputs):
+            made_of |= dict.fromkeys(step.outputs, sources)
+            continue
+        data.update(step.outputs)
+        for slot in sources:
+            found.setdefault(slot, number)
+    return found
 
 
 def shuffled_params(params: Params, key: Any) -> Params:

@@ -86,7 +86,7 @@ def smooth_gradient(
     random_key(key)
     asked = problem(apply, params, images, score)
     params, images = devices.gathered((params, images))
-    weights = np.full(count(num_samples, "num_samples"), 1 / num_samples, np.float32)
+    weights = np.full(count(num_samples, "num_samples"), 1 / num_samples, images.dtype)
 
     def of_all(params: Params, images: Any, own: Any, key: Any, noise: Any) -> tuple[Any, ...]:
         def vary(image: Any, place: Any, numbers: Any) -> Any:
@@ -147,7 +147,7 @@ def integrated_gradients(
             return filling + points[numbers][:, None, None, None] * (image[None] - filling)
 
         mean, _ = _averaged(
-            asked, params, images, own, vary, (weights / 2).astype(np.float32), chunk_size
+            asked, params, images, own, vary, (weights / 2).astype(images.dtype), chunk_size
         )
         start = asked.scores(params, filling)
         values = mean * (images - filling)[..., None]

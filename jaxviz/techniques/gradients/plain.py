@@ -88,7 +88,9 @@ def guided_backpropagation(
 ) -> Attribution:
     """The gradient, of which each ReLU passes on what is positive (Springenberg et al. 2015, 3.4).
 
-    It takes any network with ReLUs, which are found in its jaxpr. The arguments and the result are
+    It takes any network with ReLUs, which are found in its jaxpr: `max(x, 0)`, `clip(x, 0)`,
+    `where(x > 0, x, 0)` and `x * (x > 0)`, in whatever module they are. What is written in another
+    way, such as `(x + abs(x)) / 2`, keeps its own derivative. The arguments and the result are
     those of `gradient`; `values` are mostly drawn as a picture. It depends little on the score and
     on the deeper layers (Adebayo et al. 2018), so it shows what is there, not what mattered.
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._checks import InputError, checked_heatmap
+from ..._checks import InputError, checked_heatmap, type_name
 from .problem import OcclusionMap, coverage_of, places_of
 
 
@@ -49,6 +49,8 @@ def infidelity(
     >>> found.value.tolist(), found.normalized.round(4).tolist()
     ([0.0], [0.0])
     """
+    if not isinstance(occluded, OcclusionMap):
+        raise InputError(f"occluded: expected an OcclusionMap, got {type_name(occluded)}")
     shape = jnp.shape(occluded.coverage)
     if jnp.ndim(occluded.scores) != 3:
         raise InputError(f"occluded: expected one score an image, got {occluded.scores.shape[3:]}")

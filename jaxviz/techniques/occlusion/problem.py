@@ -9,7 +9,7 @@ import numpy as np
 from ... import devices
 from ..._checks import InputError, count, finite, image_batch, image_fill, pair
 from ..._contract import score_shape
-from ..._independence import independent
+from ..._independence import independent, independent_score
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import compiled
 
@@ -116,6 +116,7 @@ def problem_of(
             "a heatmap; pass heatmap=False and use the scores"
         )
     independent(apply, params, shape, images.dtype)
+    independent_score(score, apply, params, images)
     params, images, filling = devices.gathered((params, images, filling))
     return Problem(
         apply, params, images, score, window, rows, cols, filling, chunk_size, every is not None

@@ -83,7 +83,10 @@ def occlusion_statistics(
     image_batch(images)
     random_key(key)
     count(num_chance, "num_chance")
-    shape = jnp.shape(fills)
+    try:
+        shape = np.shape(fills)
+    except ValueError:
+        raise InputError("fills: their shapes differ") from None
     if len(shape) != 5 or shape[1:] != images.shape or shape[0] < 3:
         raise InputError(f"fills: expected 3 or more of shape {images.shape}, got {shape}")
     every = getattr(score, "for_every_image", None)
