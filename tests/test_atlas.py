@@ -243,6 +243,18 @@ def test_no_file_names_a_place_on_the_disk(tmp_path):
     assert data(tmp_path / "site", "index")["networks"][0]["skipped"] == 1
 
 
+def test_names_that_are_no_utf8_have_addresses(tmp_path):
+    """A page's address cannot hold lone surrogates, by which Python names such files."""
+    pictures = sweep.ArrayPictures(
+        pixels(4), paths=[Path(f"{kind}/{i}\udcfe.png") for i, kind in enumerate("aab\udcff")]
+    )
+    labels = ["a", "a", "b", "\udcff"]
+    written(tmp_path / "site", AtlasNetwork(network(), ["conv"], pictures, labels))
+    told = data(tmp_path / "site", "index")["networks"][0]["labels"]
+    assert ["\\udcff", 1] in told
+    assert "a/0\\udcfe.png" in data(tmp_path / "site", "tiny/pictures")["names"]
+
+
 def test_its_size_does_not_grow_with_the_pictures(tmp_path):
     sizes = []
     for number in (40, 400):

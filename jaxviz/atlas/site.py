@@ -170,7 +170,7 @@ def _write_network(
             done.add(file)
         written += len(surveyed.found[info.name].values)
         progress(written, channels)
-    names = [_relative(name) for name in names_of(pictures.paths).paths[order].tolist()]
+    names = [_address(_relative(one)) for one in names_of(pictures.paths).paths[order].tolist()]
     content: dict[str, Any] = {
         "names": names,
         "sheets": {
@@ -187,7 +187,7 @@ def _write_network(
     return {
         "key": place.key, "name": network.name, "title": network.spec.title,
         "pictures": int(surveyed.counts.sum()), "skipped": len(surveyed.skipped),
-        "labels": list(zip(surveyed.labels, surveyed.counts.tolist(), strict=False)),
+        "labels": list(zip(map(_address, surveyed.labels), surveyed.counts.tolist(), strict=False)),
         "image": list(network.preprocessing.fitted_shape[:2]),
         "layers": [_told(network, *one) for one in zip(infos, files, strict=True)],
     }  # fmt: skip
@@ -237,6 +237,15 @@ def _put_in_place(folder: Path, work: Path) -> None:
         if path.name != "index.html":
             write_whole(folder / "static" / path.name, path.read_bytes())
     write_whole(folder / "index.html", (_STATIC / "index.html").read_bytes())
+
+
+def _address(name: str) -> str:
+    r"""A name that an address can hold: bytes that are no UTF-8 are written as escapes.
+
+    >>> _address("kitten \udcff")
+    'kitten \\udcff'
+    """
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _relative(path: str) -> str:

@@ -42,7 +42,9 @@ def atlas(
             show_default="all layers",
         ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Patches for each channel.")] = 9,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=100, help="Patches for each channel.")
+    ] = 9,
     imagine: Annotated[
         bool,
         typer.Option(

@@ -21,7 +21,7 @@ async function homePage(index) {
           element("small", {}, `${layer.shape.join(" × ")} (${layer.kind})`),
           element("small", {}, `sees ${sees(layer)}`))))),
       labels.length ? heading(3, "Labels of the pictures") : null,
-      labels.length ? element("ul", { className: "chips" }, ...labels.slice(0, 200).map(([name, count]) => element("li", {},
+      labels.length ? element("ul", { className: "chips" }, ...labels.filter(([, count]) => count).slice(0, 200).map(([name, count]) => element("li", {},
         element("a", { href: address({ network: network.name, label: name }) }, `${name} (${count.toLocaleString("en")})`)))) : null,
       element("p", {}, element("a", { href: address({ network: network.name, view: "pictures" }) },
         "Which pictures excite its channels?"))));

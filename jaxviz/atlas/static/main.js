@@ -57,6 +57,7 @@ async function show({ focus = false } = {}) {
   } catch (error) {
     if (own === turn) {
       say(error.message, true);
+      document.title = "jaxviz atlas";
       document.getElementById("trail").hidden = true;
       page.dataset.address = location.hash;
       page.replaceChildren(element("p", {}, element("a", { href: "#" }, "to the start")));
@@ -87,6 +88,6 @@ addEventListener("scroll", () => {
 });
 addEventListener("hashchange", () => { clearTimeout(scrolled); show({ focus: true }); });
 show().then(() => {
-  const labels = new Set((loaded.get("index")?.networks ?? []).flatMap(({ labels: own }) => own.map(([name]) => name)));
+  const labels = new Set((loaded.get("index")?.networks ?? []).flatMap(({ labels: own }) => own.filter(([, count]) => count).map(([name]) => name)));
   document.getElementById("labels").append(...[...labels].slice(0, 1000).map((value) => element("option", { value })));
 });

@@ -150,7 +150,7 @@ async function searchPage(index, text) {
   };
   for (const network of index.networks) {
     const of = index.networks.length > 1 ? ` (${network.title})` : "";
-    list(`Labels${of}`, network.labels.filter(([name]) => has(name)).map(([name, count]) =>
+    list(`Labels${of}`, network.labels.filter(([name, count]) => count && has(name)).map(([name, count]) =>
       [address({ network: network.name, label: name }), `${name}, ${many(count, "picture")}`]));
     const pictures = await load(`${network.key}/pictures`);
     list(`Pictures${of}`, pictures.names.filter(has).map((name) => [address({ network: network.name, picture: name }), name]));
@@ -158,6 +158,10 @@ async function searchPage(index, text) {
       const { data } = await layerData(network, layer);
       list(`Classes, ${layer.name}${of}`, [...data.classes.entries()].filter(([, name]) => has(name)).map(
         ([channel, name]) => [channelAddress(network, layer, channel), name]));
+    }
+    if (/^\d+$/.test(wanted)) {
+      list(`Channels ${wanted}${of}`, network.layers.filter((layer) => Number(wanted) < channelsOf(layer)).map(
+        (layer) => [channelAddress(network, layer, Number(wanted)), `${layer.name}, channel ${wanted}`]));
     }
     list(`Layers${of}`, network.layers.filter((layer) => has(layer.name)).map(
       (layer) => [address({ network: network.name, layer: layer.name }), layer.name]));
