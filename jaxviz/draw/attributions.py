@@ -57,7 +57,7 @@ def attributions(analysis: AttributionAnalysis, *, style: Style = SCREEN) -> Fig
 def _legend(analysis: AttributionAnalysis) -> str:
     forms = {FORMS[name] for name in analysis.methods}
     if "signed" in forms:
-        return "; orange raises the score, purple lowers it"
+        return "; where there is a sign, orange raises the score and purple lowers it"
     return "; the more orange, the more" if "magnitude" in forms else ""
 
 

@@ -43,6 +43,7 @@ let shown = null; // the answer that is drawn
 let at = null; // the window that is pointed at: [row, column] of its place among all
 
 function drawPart(answer) {
+  if (state.view !== "hidden") return;
   if (answer.arrays.heatmap) drawMap(answer);
   else facts.append(fact("arithmetic", `${(100 * answer.header.share).toPrecision(2)} % of whole passes`));
 }

@@ -15,7 +15,7 @@ import { startMap } from "./map.js";
 import { startKeep } from "./keep.js";
 import { startKeys } from "./keys.js";
 
-const TABS = { wall: "Maps", channel: "Channel", hidden: "What matters", neighbors: "Neighbors", map: "Map", filters: "Filters" };
+const TABS = { wall: "Maps", channel: "Channel", hidden: "What matters", neighbors: "Neighbors", map: "Picture map", filters: "Filters" };
 
 async function start() {
   const answer = await attempt(() => view("network", {}));

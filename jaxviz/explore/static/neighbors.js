@@ -21,6 +21,8 @@ const tiles = (found) => found.map(({ picture, name, distance }) => element("fig
 async function load() {
   const { picture, layer } = state;
   say("comparing the pictures");
+  heading.textContent = "by features";
+  for (const rows of [byFeatures, byPixels]) rows.replaceChildren(element("p", { className: "hint" }, "…"));
   const answer = await attempt(() => view("neighbors", { picture, layer }));
   if (!answer || picture !== state.picture || layer !== state.layer) return;
   say("");

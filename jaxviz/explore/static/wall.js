@@ -83,6 +83,8 @@ function paint() {
     else context.drawImage(sheet.canvas, ...sheet.place(channel), x, y, tile, tile);
   });
   if (document.activeElement === canvas) frame(context, selected);
+  const { layer, picture } = current.header;
+  canvas.classList.toggle("stale", layer !== state.layer || Boolean(picture && picture !== state.picture));
   canvas.dataset.layer = current.header.layer;
   canvas.dataset.picture = current.header.picture ?? "camera";
   canvas.dataset.order = order.join(" ");
