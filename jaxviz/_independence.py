@@ -79,9 +79,14 @@ def independent_score(score: Score, apply: Apply, params: Params, images: Any) -
     >>> images = np.ones((2, 4, 4, 3), np.float32)
     >>> independent_score(lambda outputs: outputs["mean"][:, 0], outputs, None, images)
     """
-    two = jax.ShapeDtypeStruct((2, *images.shape[1:]), images.dtype)
+
+    def of_two(leaf: Any) -> Any:
+        if getattr(leaf, "shape", ())[:1] != images.shape[:1]:
+            return leaf
+        return jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype)
+
+    outputs = jax.tree.map(of_two, output_types(apply, params, images))
     try:
-        outputs = output_types(apply, params, two)
         tape = record(functools.partial(scores_from, score), outputs).tape
     except (TypeError, ValueError):  # it takes other numbers of images
         return
