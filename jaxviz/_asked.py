@@ -1,5 +1,6 @@
 """What a score is asked of each image, and the images in chunks."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._checks import InputError, count, finite, image_batch
-from ._contract import outputs_of, score_shape, scores_from
-from ._independence import independent, independent_score
+from ._contract import output_types, outputs_of, score_shape, scores_from
+from ._independence import independent, independent_scores
 from ._typing import Apply, Outputs, Params, Score
 
 CHUNK = 16  # images, or variants of one, at a time
@@ -57,6 +58,15 @@ class Problem(NamedTuple):
         return scores.reshape(scores.shape[0], *self.shape)
 
 
+def asked_shape(score: Score, apply: Apply, params: Params, images: Any) -> tuple[int, ...]:
+    """The shape of a score of images; refuse one that mixes them, and a network that does."""
+    shape = score_shape(score, apply, params, images)
+    independent(apply, params, images.shape[1:], images.dtype)
+    outputs = output_types(apply, params, images)
+    independent_scores(functools.partial(scores_from, score), outputs, images.shape[0])
+    return shape
+
+
 def problem(apply: Apply, params: Params, images: Any, score: Score) -> Problem:
     """Check images and score; a score may have a class for each image."""
     finite(image_batch(images), "images")
@@ -64,9 +74,7 @@ def problem(apply: Apply, params: Params, images: Any, score: Score) -> Problem:
     own = None
     if every is not None:
         score, own = every(len(images)), np.arange(len(images))
-    shape = score_shape(score, apply, params, images)[1:]
-    independent(apply, params, images.shape[1:], images.dtype)
-    independent_score(score, apply, params, images)
+    shape = asked_shape(score, apply, params, images)[1:]
     numbers = math.prod(shape)
     if not numbers:
         raise InputError(f"score: expected one number an image or more, got shape {shape}")

@@ -5,7 +5,6 @@ operation that cannot be followed, or random numbers, two images are evaluated t
 """
 
 import contextlib
-import functools
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._checks import InputError, image_type, is_key
-from ._contract import output_types, scores_from
-from ._typing import Apply, Params, Score
+from ._typing import Apply, Outputs, Params, Score
 from .jaxpr.axes import follow
 from .jaxpr.axis import (
     BATCH,
@@ -72,22 +70,22 @@ def independent(
         _known[apply].add(key)
 
 
-def independent_score(score: Score, apply: Apply, params: Params, images: Any) -> None:
-    """Refuse a score of one image that depends on the others of its batch.
+def independent_scores(score: Score, outputs: Outputs, batch: int) -> None:
+    """Refuse a score of an image that depends on the others of its batch.
 
-    >>> outputs = lambda params, images: {"mean": images.mean(axis=(1, 2))}
-    >>> images = np.ones((2, 4, 4, 3), np.float32)
-    >>> independent_score(lambda outputs: outputs["mean"][:, 0], outputs, None, images)
+    outputs: those of so many images, or what has their shapes and types.
+
+    >>> outputs = {"mean": np.ones((3, 5), np.float32)}
+    >>> independent_scores(lambda outputs: outputs["mean"][:, 0], outputs, 3)
     """
 
     def of_two(leaf: Any) -> Any:
-        if getattr(leaf, "shape", ())[:1] != images.shape[:1]:
+        if getattr(leaf, "shape", ())[:1] != (batch,):
             return leaf
         return jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype)
 
-    outputs = jax.tree.map(of_two, output_types(apply, params, images))
     try:
-        tape = record(functools.partial(scores_from, score), outputs).tape
+        tape = record(score, jax.tree.map(of_two, outputs)).tape
     except (TypeError, ValueError):  # it takes other numbers of images
         return
     axes = {slot: _axes_of(tape.aval(slot).shape) for slot in tape.inputs}

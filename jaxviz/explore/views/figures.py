@@ -1,9 +1,9 @@
 """The figures of views, as the commands draw them, to be saved and printed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ... import analyses
 from ..._checks import choice
@@ -22,8 +22,8 @@ _MOST = 14  # maps or filters, in rows of five with the picture
 _MOST_DRAWN = 300  # pictures of a map
 
 
-def figure(session: Session, name: str, query: Query, check: Check) -> Figure:
-    """The figure of a view."""
+def figure(session: Session, name: str, query: Query, check: Check) -> Any:
+    """The figure of a view, by matplotlib."""
     made = _FIGURES[choice(name, "view", tuple(_FIGURES))](session, query, check)
     check()
     return made
@@ -34,19 +34,19 @@ def _picture(network: Network, session: Session, query: Query) -> Picture:
     return Picture(shelved.name, shelved.pixels[network.name], "", shelved.id)
 
 
-def _wall(session: Session, query: Query, check: Check) -> Figure:
+def _wall(session: Session, query: Query, check: Check) -> Any:
     network = session.network
     one = _picture(network, session, query)
     return figure_of(analyses.activations(network, one, query.text("layer"), top=_MOST))
 
 
-def _channel(session: Session, query: Query, check: Check) -> Figure:
+def _channel(session: Session, query: Query, check: Check) -> Any:
     layer, channel = channel_of(session, query)
     one = _picture(session.network, session, query)
     return figure_of(analyses.activations(session.network, one, layer, channels=[channel]))
 
 
-def _hidden(session: Session, query: Query, check: Check) -> Figure:
+def _hidden(session: Session, query: Query, check: Check) -> Any:
     asked = OcclusionQuery.of(session, query)
     one = _picture(asked.network, session, query)
     return figure_of(analyses.occlusion(
@@ -59,7 +59,7 @@ def _shown(session: Session, key: str) -> np.ndarray:
     return analyses.shown(session.network, session.shelf[key].pixels[session.network.name])
 
 
-def _neighbors(session: Session, query: Query, check: Check) -> Figure:
+def _neighbors(session: Session, query: Query, check: Check) -> Any:
     picture = picture_of(session, query)
     found = neighbors(session, query, check).header
     layer = found["layer"]
@@ -74,7 +74,7 @@ def _neighbors(session: Session, query: Query, check: Check) -> Figure:
     return montage(rows, title=title, separate_first=True)
 
 
-def _map(session: Session, query: Query, check: Check) -> Figure:
+def _map(session: Session, query: Query, check: Check) -> Any:
     arrays, header = layout(session, query, check)
     numbers = evenly(_MOST_DRAWN, len(header["ids"]))
     small = []
@@ -89,13 +89,13 @@ def _map(session: Session, query: Query, check: Check) -> Figure:
     ))  # fmt: skip
 
 
-def _filters(session: Session, query: Query, check: Check) -> Figure:
+def _filters(session: Session, query: Query, check: Check) -> Any:
     layer = query.text("layer")
     session.layer(layer)
     return figure_of(analyses.filters(session.network, layer, top=64, channels=_MOST))
 
 
-_FIGURES: dict[str, Callable[[Session, Query, Check], Figure]] = {
+_FIGURES: dict[str, Callable[[Session, Query, Check], Any]] = {
     "wall": _wall, "channel": _channel, "hidden": _hidden, "neighbors": _neighbors, "map": _map,
     "filters": _filters,
 }  # fmt: skip

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import devices
+from ..._asked import asked_shape
 from ..._checks import InputError, count, finite, image_batch, image_fill, pair
-from ..._contract import score_shape
-from ..._independence import independent, independent_score
 from ..._typing import Apply, Images, Params, Score
 from ...cpu.compilation import compiled
 
@@ -109,14 +108,12 @@ def problem_of(
     every = getattr(score, "for_every_image", None)
     if every is not None:
         score = every(images.shape[0])
-    numbers = math.prod(score_shape(score, apply, params, images))
+    numbers = math.prod(asked_shape(score, apply, params, images))
     if heatmap and numbers * shape[0] * shape[1] > _MAX_HEATMAP:
         raise InputError(
             f"score: {numbers} numbers for each of {shape[0]} x {shape[1]} pixels are too many for "
             "a heatmap; pass heatmap=False and use the scores"
         )
-    independent(apply, params, shape, images.dtype)
-    independent_score(score, apply, params, images)
     params, images, filling = devices.gathered((params, images, filling))
     return Problem(
         apply, params, images, score, window, rows, cols, filling, chunk_size, every is not None
