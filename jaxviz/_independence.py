@@ -16,16 +16,7 @@ import numpy as np
 from ._checks import InputError, image_type, is_key
 from ._typing import Apply, Outputs, Params, Score
 from .jaxpr.axes import follow
-from .jaxpr.axis import (
-    BATCH,
-    CHANNEL,
-    COLUMN,
-    ROW,
-    Axes,
-    MixedImagesError,
-    axis_of,
-    image_axes,
-)
+from .jaxpr.axis import MixedImagesError, image_axes
 from .jaxpr.recording import record
 from .jaxpr.tape import Step
 
@@ -88,19 +79,12 @@ def independent_scores(score: Score, outputs: Outputs, batch: int) -> None:
         tape = record(score, jax.tree.map(of_two, outputs)).tape
     except (TypeError, ValueError):  # it takes other numbers of images
         return
-    axes = {slot: _axes_of(tape.aval(slot).shape) for slot in tape.inputs}
+    shapes = {slot: tape.aval(slot).shape for slot in tape.inputs}
+    of_images = {slot: one for slot, one in shapes.items() if one[:1] == (2,) and len(one) <= 4}
     try:
-        follow(tape, {slot: found for slot, found in axes.items() if found})
+        follow(tape, {slot: image_axes(shape) for slot, shape in of_images.items()})
     except MixedImagesError:
         raise InputError("score: depends on the other images of the batch") from None
-
-
-def _axes_of(shape: tuple[int, ...]) -> Axes | None:
-    """The axes of a layer's values; None where the first are no images, or there are too many."""
-    if shape[:1] != (2,) or len(shape) > 4:
-        return None
-    labels = (BATCH, *(ROW, COLUMN, CHANNEL)[4 - len(shape) :])
-    return tuple(axis_of(label, size) for label, size in zip(labels, shape, strict=True))
 
 
 def _shape_and_type(leaf: Any) -> Any:

@@ -208,8 +208,7 @@ def caffe_weights(tmp_path_factory):
     file.unlink()  # 244 MB
 
 
-@pytest.fixture
-def tiny_networks(monkeypatch):
+def make_networks_tiny(patch):
     """Every network takes the parameters of one tiny AlexNet, for files of a few kilobytes.
 
     They would all fit named arrays alike, so that there only AlexNet is looked for.
@@ -218,8 +217,13 @@ def tiny_networks(monkeypatch):
 
     from jaxviz.networks import catalog
 
-    monkeypatch.setattr(catalog, "parameter_shapes", tiny_shapes)
-    monkeypatch.setattr(catalog, "networks", lambda: ("alexnet",))
+    patch.setattr(catalog, "parameter_shapes", tiny_shapes)
+    patch.setattr(catalog, "networks", lambda: ("alexnet",))
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch):
+    make_networks_tiny(monkeypatch)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jaxviz import draw
 from jaxviz.analyses.collection import ShownPictures
 from jaxviz.analyses.picture_map import THUMBNAIL, PictureMap
-from jaxviz.draw.map_figure import _inside
+from jaxviz.draw.map_figure import drawn_places
 
 pytestmark = pytest.mark.once
 
@@ -64,7 +64,7 @@ def test_one_outlier_does_not_empty_the_map():
     points = np.concatenate([POINTS, [[1e6, 0]]])
     title, *_ = texts(draw.figure_of(map_of(points)))
     assert title.endswith("; 1 at the border lie farther out")
-    inside, far = _inside(points)
+    inside, far = drawn_places(points)
     assert far == 1
     assert np.ptp(inside[:-1], axis=0).min() > 0.5
 
@@ -72,7 +72,7 @@ def test_one_outlier_does_not_empty_the_map():
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=30))
 def test_all_points_are_on_the_map_in_their_order(points):
     points = np.array(points)
-    inside, far = _inside(points)
+    inside, far = drawn_places(points)
     assert ((inside >= 0) & (inside <= 1)).all()
     for axis in (0, 1):
         order = np.argsort(points[:, axis], kind="stable")
@@ -83,4 +83,4 @@ def test_all_points_are_on_the_map_in_their_order(points):
 def test_a_heavy_tail_stays_on_the_map():
     """Of 250 points of a Cauchy distribution, many far out, at most three a side are moved."""
     points = np.random.default_rng(0).standard_cauchy((250, 2))
-    assert _inside(points)[1] <= 4 * 3
+    assert drawn_places(points)[1] <= 4 * 3

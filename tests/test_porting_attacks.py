@@ -10,10 +10,10 @@ import zipfile
 import foreign_files as files
 import numpy as np
 import pytest
+from conftest import make_networks_tiny
 
 import jaxviz
 from jaxviz import porting
-from jaxviz.networks import catalog
 from jaxviz.porting import pickled
 
 pytestmark = pytest.mark.once
@@ -34,8 +34,7 @@ def loaded(tmp_path_factory):
     sound = tmp_path_factory.mktemp("sound") / "sound.pth"
     sound.write_bytes(files.zip_checkpoint(THEIRS))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "parameter_shapes", files.tiny_shapes)
-        patch.setattr(catalog, "networks", lambda: ("alexnet",))
+        make_networks_tiny(patch)
         porting.read_foreign(sound)
 
 

@@ -31,7 +31,7 @@ def drawn_map(analysis: PictureMap, *, style: Style = SCREEN) -> Figure:
     The colors of frames and dots are those of the nine most common labels. A few points far from
     all others are drawn at the border, which the title says.
     """
-    shown, (inside, far) = analysis.shown, _inside(analysis.points)
+    shown, (inside, far) = analysis.shown, drawn_places(analysis.points)
     room = _SIDE - THUMBNAIL
     places = np.rint(inside * room).astype(int)
     colors, legend = _colors(analysis.labels, len(places))
@@ -71,7 +71,7 @@ def drawn_map(analysis: PictureMap, *, style: Style = SCREEN) -> Figure:
     return figure
 
 
-def _inside(points: np.ndarray) -> tuple[np.ndarray, int]:
+def drawn_places(points: np.ndarray) -> tuple[np.ndarray, int]:
     """The points from 0 to 1 along each axis, and how many were moved to the border for that."""
     first, third = np.quantile(points, [0.25, 0.75], axis=0)
     reach = _FENCE * (third - first)

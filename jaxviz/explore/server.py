@@ -21,7 +21,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from .. import analyses
 from .._checks import InputError
 from ..draw import png, svg
 from .guard import Guard, said
@@ -96,8 +95,7 @@ class Server:
         key = request.path_params["picture"]
 
         def work(check: Callable[[], None]) -> Iterator[bytes]:
-            network, found = self._session.network, self._session.shelf[key]
-            pixels = analyses.shown(network, found.pixels[network.name])
+            pixels = self._session.shown(self._session.shelf[key])
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "PNG", compress_level=1)
             yield file.getvalue()
@@ -127,11 +125,8 @@ class Server:
             shelved = self._session.shelf.fitted(data)
             answer = maps_of(self._session, shelved, layer)
             check()
-            pixels = analyses.shown(
-                self._session.network, shelved.pixels[self._session.network.name]
-            )
             yield Arrays(
-                {**answer.arrays, "pixels": pixels},
+                {**answer.arrays, "pixels": self._session.shown(shelved)},
                 {**answer.header, "classes": classes_of(self._session, shelved, 5)},
             )
 

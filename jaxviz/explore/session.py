@@ -110,6 +110,10 @@ class Session:
 
         return self._evaluated(network, layer, of_outputs, pixels)
 
+    def shown(self, shelved: Shelved) -> np.ndarray:
+        """A picture as people see it, in RGB."""
+        return analyses.shown(self.network, shelved.pixels[self.network.name])
+
     def score(self, network: Network, score: Score, pixels: np.ndarray) -> float:
         """The score of a fitted picture, one number."""
         of_outputs = functools.partial(scores_from, score)

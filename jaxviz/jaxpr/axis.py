@@ -35,8 +35,11 @@ def mixed(step: Step) -> MixedImagesError:
 
 
 def image_axes(shape: Sequence[int]) -> Axes:
-    """The axes of images (batch, height, width, channel)."""
-    labels = (BATCH, ROW, COLUMN, CHANNEL)
+    """The axes of images (batch, height, width, channel), or of values of them that have fewer.
+
+    The last is that of channels: (batch, channel), (batch, width, channel).
+    """
+    labels = (BATCH, *(ROW, COLUMN, CHANNEL)[4 - len(shape) :])
     return tuple(axis_of(label, size) for label, size in zip(labels, shape, strict=True))
 
 

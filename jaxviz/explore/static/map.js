@@ -7,8 +7,6 @@ import { attempt, say } from "./notes.js";
 
 const [WIDTH, HEIGHT, MARGIN] = [960, 640, 30];
 const MOST_DRAWN = 200; // as pictures; the others are dots
-const FENCE = 2; // quartile ranges beyond the quartiles, where points lie far out
-const MOST_OUTSIDE = 0.01; // of the points, on each side
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const panel = document.getElementById("panel");
 const heading = element("h2", {});
@@ -20,28 +18,14 @@ const found = element("p", { className: "hint", "aria-live": "polite" });
 const body = element("div", {}, heading,
   element("div", { className: "controls" }, element("label", {}, "laid out by", method)), canvas, found);
 let map = null; // the answer that is drawn
-let [low, high] = [[0, 0], [1, 1]]; // what of both axes is drawn
 let images = new Map();
 let chosen = 0;
 
 /** Where a picture is drawn: the first number to the right, the second upwards. */
 const place = (i) => {
-  const { data } = map.arrays.points;
-  const [x, y] = [0, 1].map((axis) => Math.min(Math.max((data[2 * i + axis] - low[axis]) / (high[axis] - low[axis] || 1), 0), 1));
+  const [x, y] = map.arrays.places.data.subarray(2 * i, 2 * i + 2);
   return [MARGIN + x * (WIDTH - 2 * MARGIN), HEIGHT - MARGIN - y * (HEIGHT - 2 * MARGIN)];
 };
-
-/** What of an axis is drawn: a few points far from all others are left at the border. */
-function drawnSpan(values) {
-  const sorted = values.sort();
-  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
-  const reach = FENCE * (at(0.75) - at(0.25));
-  const few = Math.ceil(MOST_OUTSIDE * (sorted.length - 1));
-  return [
-    Math.max(sorted[0], Math.min(at(0.25) - reach, sorted[few])),
-    Math.min(sorted.at(-1), Math.max(at(0.75) + reach, sorted.at(-1 - few))),
-  ];
-}
 
 function paint() {
   if (!map || state.view !== "map") return;
@@ -113,9 +97,6 @@ async function load() {
   if (!answer || layer !== state.layer) return;
   say("");
   map = answer;
-  const spans = [0, 1].map((axis) => drawnSpan(map.arrays.points.data.filter((_, i) => i % 2 === axis)));
-  low = spans.map(([from]) => from);
-  high = spans.map(([, to]) => to);
   const { ids, names } = map.header;
   heading.textContent = `${ids.length} pictures by the features of ${map.header.layer}: alike ones lie close together`;
   found.textContent = "Click a picture to go on from it.";

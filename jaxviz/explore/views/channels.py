@@ -138,7 +138,7 @@ def _patch(
     outside shows nothing.
     """
     box = session.layer(layer).receptive_field.box(row, col)
-    shown = analyses.shown(session.network, one.pixels[session.network.name])
+    shown = session.shown(one)
     height, width = shown.shape[:2]
     (top, bottom), (left, right) = (
         (0, length) if high - low >= length else (low, high)

@@ -55,21 +55,18 @@ def _hidden(session: Session, query: Query, check: Check) -> Any:
     ))  # fmt: skip
 
 
-def _shown(session: Session, key: str) -> np.ndarray:
-    return analyses.shown(session.network, session.shelf[key].pixels[session.network.name])
-
-
 def _neighbors(session: Session, query: Query, check: Check) -> Any:
     picture = picture_of(session, query)
     found = neighbors(session, query, check).header
     layer = found["layer"]
     rows = []
     for title, nearest in [(f"{layer}\ncosine", "features"), ("raw pixels\nEuclidean", "raw")]:
+        tiles = [Tile(session.shown(picture), picture.name)]
+        for one in found[nearest] or ():
+            pixels = session.shown(session.shelf[one["picture"]])
+            tiles.append(Tile(pixels, f"{one['name']}\n{number(one['distance'])}"))
         if found[nearest] is not None:
-            rows.append(Row(title, [Tile(_shown(session, picture.id), picture.name)] + [
-                Tile(_shown(session, one["picture"]), f"{one['name']}\n{number(one['distance'])}")
-                for one in found[nearest]
-            ]))  # fmt: skip
+            rows.append(Row(title, tiles))
     title = f"{session.network.spec.title}: the nearest of {found['pictures']} pictures"
     return montage(rows, title=title, separate_first=True)
 
@@ -79,7 +76,7 @@ def _map(session: Session, query: Query, check: Check) -> Any:
     numbers = evenly(_MOST_DRAWN, len(header["ids"]))
     small = []
     for one in numbers:
-        small.append(thumbnail(_shown(session, header["ids"][one])))
+        small.append(thumbnail(session.shown(session.shelf[header["ids"][one]])))
         check()
     nothing = np.zeros((len(small), 6)), np.full(len(small), "")
     return figure_of(analyses.PictureMap(

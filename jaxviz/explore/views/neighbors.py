@@ -6,6 +6,7 @@ import numpy as np
 
 from ..._checks import choice
 from ...analyses.picture_map import METHODS
+from ...draw.map_figure import drawn_places
 from ...techniques.embedding import principal_components, t_sne
 from ...techniques.neighbors.nearest import nearest_neighbors
 from ..query import Query
@@ -63,7 +64,8 @@ def neighbors(session: Session, query: Query, check: Check) -> Arrays:
 def layout(session: Session, query: Query, check: Check) -> Arrays:
     """All pictures as points in the plane, alike ones close together.
 
-    With principal components also the shares of the variance along both.
+    `places` are the points from 0 to 1, as they are drawn. With principal components there are also
+    the shares of the variance along both.
     """
     among = collection_of(session, query)
     check()
@@ -76,7 +78,9 @@ def layout(session: Session, query: Query, check: Check) -> Arrays:
             others = {"shares": np.asarray(shares, np.float32)}
         else:
             found, others = t_sne(among.vectors), {}
-        return {"points": np.asarray(found, np.float32), **others}
+        points = np.asarray(found, np.float32)
+        places, _ = drawn_places(points)
+        return {"points": points, "places": places.astype(np.float32), **others}
 
     header = {"layer": among.layer, "method": method, "ids": among.ids, "names": among.names}
     return Arrays(session.kept.get("layouts", key, arrays), header)
