@@ -219,6 +219,12 @@ def test_a_picture_whose_every_part_is_in_the_way_says_so(squeezenet, occluded):
     assert "nowhere" not in occluded.facts[0][1]
 
 
+def test_a_class_that_stays_certain_is_said(occluded):
+    ((_, said),) = occluded._replace(heatmap=occluded.heatmap * 1e-6).facts
+    assert "too little to be colored" in said
+    assert "too little" not in occluded.facts[0][1]
+
+
 def test_targets_that_do_not_go_together_are_refused(squeezenet):
     gray = np.full((300, 300, 3), 128, np.uint8)
     for targets in (["tabby"], ["tabby"] * 3, []):

@@ -174,7 +174,8 @@ def test_neighbors_lead_from_picture_to_picture(open_page):
     [
         ("view=wall&layer=conv5", "maps"),
         ("view=filters&layer=conv1", "tiles"),
-        ("view=hidden&layer=conv5&target=conv5:124&window=112&stride=112", "heatmap"),
+        ("view=hidden&layer=conv5&target=conv5:124&window=112&stride=112&fill=blur", "heatmap"),
+        ("view=hidden&layer=conv5&window=112&stride=112&score=logit", "heatmap"),
         ("view=channel&layer=conv5&channel=3", "one"),
     ],
 )

@@ -235,7 +235,9 @@ def test_mistakes_are_one_line():
     run = pooled, KERNEL, IMAGES
     assert "chunk_size" in refusal(jaxviz.gradient, *run, **options, chunk_size=0)
     assert "jax.random.key(0), got 0" in refusal(jaxviz.smooth_gradient, *run, **options, key=0)
-    for option in ({"noise": -1}, {"noise": np.nan}, {"num_samples": 0}, {"chunk_size": 0}):
+    for option in (
+        {"noise": -1}, {"noise": np.nan}, {"noise": 1e300}, {"num_samples": 0}, {"chunk_size": 0},
+    ):  # fmt: skip
         (name,) = option
         assert name in refusal(jaxviz.smooth_gradient, *run, **options, key=KEY, **option)
     for option in ({"fill": [1, 2]}, {"fill": np.nan}, {"steps": 0, "fill": 0}):

@@ -151,6 +151,7 @@ def test_mistakes_are_one_line(own, command, arguments, said):
     assert code == 2
     assert said in error
     assert error.count("\n") == 1
+    assert not (own / "imagined").exists()
 
 
 def test_a_network_without_a_gradient_says_so(own, command):

@@ -87,6 +87,8 @@ class OcclusionAnalysis(NamedTuple):
             row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
             least = "up to" if heatmap[row, col] > 0 else "nowhere above 0, highest"
             most = f"{self.unit} {least} {number(heatmap[row, col])}, at pixel {row}, {col}"
+            if self.score.endswith("probability") and np.abs(heatmap).max() < self.least_scale:
+                most += ", too little to be colored; the score logit may show more"
             lines.append((picture, f"{answer}; {most}"))
         return lines
 

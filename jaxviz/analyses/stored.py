@@ -64,7 +64,7 @@ def load_analyses(path: str | os.PathLike[str]) -> tuple[list[Any], dict[str, An
     """
     arrays, record = read_arrays(Path(path))
     if "analyses" not in record:
-        raise InputError(f"{path}: holds no analyses; write it again with this version")
+        raise InputError(f"{path}: holds no analyses; commands write them with --save-arrays")
     analyses = []
     try:
         for stored in record.pop("analyses"):

@@ -94,7 +94,7 @@ def imagine(
     again to continue.
     """
     from .. import sweep
-    from .._checks import InputError
+    from .._checks import InputError, number_list
     from ..analyses import feature_images, provenance, save_analyses
     from ..draw import pages_of, save_figure
     from ..files import claim_folder, file_stems, read_manifest, write_manifest
@@ -115,6 +115,9 @@ def imagine(
         channel = [model.class_index(one) for one in target]
     layers = layers or [model.role("deep_layers")[-1]]
     shapes = model.layers()
+    for name in layers:
+        if channel and name in shapes:
+            number_list(channel, "channels", shapes[name][-1])
     if part.processes > 1 and not all_channels:
         raise InputError("all-channels: several processes share out all channels; leave out others")
     kind = {"kind": "imagined"}

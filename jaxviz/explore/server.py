@@ -79,7 +79,7 @@ class Server:
     def close(self) -> None:
         """End what still works."""
         self._lanes.close()
-        self._session.close()
+        self._session.compiling.close()
 
     async def _page(self, request: Request) -> Response:
         return FileResponse(STATIC / "index.html", media_type="text/html")

@@ -1,10 +1,8 @@
 """What the views of one explorer share: its networks, its pictures, and what was compiled."""
 
 import functools
-import threading
 import types
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +22,7 @@ from ..networks.table import LayerInfo, layer_table
 from ..pictures.sets import ArrayPictures
 from ..sweep import ChannelImages, Features, features
 from ..techniques.occlusion.mapping import explain_occlusion
+from .compiling import Compiling
 from .kept import Kept
 from .shelf import Shelf, Shelved
 
@@ -74,10 +73,7 @@ class Session:
         named = {one.name: one for one in (network, classifier) if one is not None}
         self.shelf = Shelf(named.values(), paths)
         self.kept = Kept(_MOST_KEPT)
-        self._lock = threading.Lock()
-        self._compiling = ThreadPoolExecutor(1, "compiling")
-        self._compiled: dict[Hashable, Future[None]] = {}
-        self._is_closing = threading.Event()
+        self.compiling = Compiling()
         self.stored = stored
         self.listed: dict[tuple[str, int], list[Listed]] = {}
         for one in listed:
@@ -177,30 +173,6 @@ class Session:
         return self.kept.get("pixels", "", lambda: _rows(np.stack([
             self.shelf[key].pixels[self.network.name] for key in self.stored_ids
         ])))  # fmt: skip
-
-    def method(self, what: Hashable, maps: Callable[[], Iterable[Any]]) -> str:
-        """How to occlude: step by step once that is compiled, which is begun here, else in whole.
-
-        Compilation takes many seconds, and whole passes are compiled once for all windows. `maps`
-        gives all maps step by step, so that making them compiles what they need.
-        """
-
-        def compile_all() -> None:
-            for _ in maps():
-                if self._is_closing.is_set():
-                    return
-
-        with self._lock:
-            is_new = what not in self._compiled
-            if is_new:
-                self._compiled[what] = self._compiling.submit(compile_all)
-            done = self._compiled[what]
-        return "incremental" if done.done() and not done.exception() else "full"
-
-    def close(self) -> None:
-        """Compile nothing more."""
-        self._is_closing.set()
-        self._compiling.shutdown(wait=False, cancel_futures=True)
 
     def filters(self, layer: str) -> FilterAnalysis:
         """All filters of a convolution, scaled to be drawn."""

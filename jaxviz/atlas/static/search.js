@@ -141,19 +141,20 @@ async function searchPage(index, text) {
   const has = (name) => name.toLowerCase().includes(wanted);
   const starts = (name) => name.toLowerCase().split(/[\s/_,-]+/).some((word) => word.startsWith(wanted));
   const parts = [heading(2, `Found for “${text}”`)];
-  const list = (title, links) => {
+  const list = (title, links, draw = () => null) => {
     if (!links.length) return;
     links.sort(([, one], [, other]) => starts(other) - starts(one)); // those of a whole word first
     const rest = links.length > 100 ? hint(`and ${many(links.length - 100, "more", "more")}; write more of the name`) : null;
     parts.push(heading(3, title), element("ul", { className: "chips" },
-      ...links.slice(0, 100).map(([href, name]) => element("li", {}, element("a", { href }, name)))), rest);
+      ...links.slice(0, 100).map(([href, name]) => element("li", {}, element("a", { href }, draw(name), name)))), rest);
   };
   for (const network of index.networks) {
     const of = index.networks.length > 1 ? ` (${network.title})` : "";
     list(`Labels${of}`, network.labels.filter(([name, count]) => count && has(name)).map(([name, count]) =>
       [address({ network: network.name, label: name }), `${name}, ${many(count, "picture")}`]));
     const pictures = await load(`${network.key}/pictures`);
-    list(`Pictures${of}`, pictures.names.filter(has).map((name) => [address({ network: network.name, picture: name }), name]));
+    const small = (name) => thumbnail(network, pictures, pictures.names.indexOf(name), { lazy: true });
+    list(`Pictures${of}`, pictures.names.filter(has).map((name) => [address({ network: network.name, picture: name }), name]), small);
     for (const layer of network.layers.filter((one) => one.titled)) {
       const { data } = await layerData(network, layer);
       list(`Classes, ${layer.name}${of}`, [...data.classes.entries()].filter(([, name]) => has(name)).map(

@@ -14,7 +14,7 @@ const field = (key, value, least, most) => element("input", {
 const windowField = field("window", 32, 1, 224);
 const strideField = field("stride", 8, 1, 224);
 const fillField = element("select", { onchange: () => show({ fill: fillField.value }, { replace: true }) },
-  ...[["", "training mean"], ["gray", "gray"], ["black", "black"], ["white", "white"], ["blur", "blurred"]]
+  ...[["", ""], ["gray", "gray"], ["black", "black"], ["white", "white"], ["blur", "blurred"]]
     .map(([value, text]) => element("option", { value }, text)));
 const scoreField = element("select", { onchange: () => show({ score: scoreField.value }, { replace: true }) },
   ...[["", "log probability"], ["probability", "probability"], ["logit", "raw score"]]
@@ -175,6 +175,9 @@ export function startHidden(network) {
     fillField.value = state.fill ?? "";
     scoreField.value = state.score ?? "";
     scoreField.disabled = (state.target ?? "").includes(":");
+    const asked = scoreField.disabled ? network.name : network.classifierName;
+    fillField.options[0].textContent = { mean: "training mean", gray: "gray, as its mean is not known" }[network.fills[asked]] ?? "";
+    fillField.options[1].hidden = network.fills[asked] === "gray";
     if (!here) return;
     if (!changed || changed.has("view")) panel.replaceChildren(body);
     if (!changed || ["view", "picture", "target", "window", "stride", "fill", "score"].some((key) => changed.has(key))) load();

@@ -61,12 +61,9 @@ function lines() {
     ...(network.head ? ['network = jaxviz.with_head(network, jaxviz.load_head("head.safetensors"))'] : [])];
   const picture = [...load, `images = network.preprocess(["picture.jpg"])`, "run = network.apply, network.params"];
   const target = state.target ?? "";
-  const [, mapped, number, row, col] = /^(.*):(\d+)(?:@(\d+),(\d+))?$/.exec(target) ?? [];
-  const ofClass = { probability: "probability", logit: "logit" }[state.score] ?? "log_probability";
-  const best = document.querySelector("#classes li")?.dataset.index;
-  const score = !mapped ? `jaxviz.${ofClass}(${target || best})`
-    : row ? `jaxviz.unit(${text(mapped)}, ${number}, ${row}, ${col})`
-    : `jaxviz.feature_map(${text(mapped)}, ${number})`;
+  const mapped = target.includes(":");
+  const best = document.querySelector("#classes li")?.dataset.index ?? "None";
+  const asked = mapped ? text(target) : target || best;
   const window = state.window ?? 32;
   const stride = state.stride ?? 8;
   return {
@@ -76,10 +73,11 @@ function lines() {
       `one = maps[0, ..., ${channel}]`,
       `best = jaxviz.top_patches(*run, [images], layers=${text(layer)}, k=1)[${text(layer)}]`,
       `guided = jaxviz.guided_backpropagation(*run, images, score=jaxviz.map_energy(${text(layer)}, ${channel}))`],
-    hidden: [...(mapped ? picture : picture.map((line) => line.replace(text(network.name), text(network.classifierName)))),
-      `found = jaxviz.occlusion_map(`,
-      `    *run, images, score=${score}, window=${window}, stride=${stride},`,
-      `    fill=network.spec.mean_fill,`, `)`, `heatmap = found.heatmap[0]`],
+    hidden: [...(mapped ? load : load.map((line) => line.replace(text(network.name), text(network.classifierName)))),
+      `found = jaxviz.analyses.occlusion(`,
+      `    network, ["picture.jpg"], targets=${asked}, window=${window}, stride=${stride},`,
+      `    fill=${state.fill ? text(state.fill) : "None"}, score=${text(state.score ?? "log-probability")},`,
+      `)`, `heatmap = found.heatmap[0]`],
     neighbors: [...load, `images = network.preprocess(["picture.jpg", "other.jpg", "third.jpg"])`,
       `vectors = jaxviz.features(network.apply, network.params, images, layer=${text(layer)})`,
       `nearest = jaxviz.nearest_neighbors(vectors[:1], vectors, k=3, metric="cosine")`],

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import analyses
 from ..query import Query
 from ..session import MOST_PATCHES, Session
 from ..shelf import Shelved
@@ -35,6 +36,10 @@ def network(session: Session, query: Query, check: Check) -> Arrays:
         "first": spec.first_layer, "deep": deepest(session),
         "classifier": None if classifier is None else classifier.spec.title,
         "classifierName": None if classifier is None else classifier.name,
+        "fills": {
+            one.name: analyses.usual_fill(one)
+            for one in (session.network, classifier) if one is not None
+        },
         "pictures": [{"id": one.id, "name": one.name} for one in session.shelf.named],
         "skipped": [Path(one.path).name for one in session.shelf.skipped],
         "patches": MOST_PATCHES,

@@ -18,6 +18,8 @@ from ..._checks import InputError, count, is_finite, random_key, whole_fill
 from ..._typing import Apply, Images, Params, Score
 from .pulling import differentiated, magnitude, pulled
 
+_MOST_NOISE = 1e6  # what is larger leaves nothing of an image in float32
+
 
 class SmoothGradient(NamedTuple):
     """Gradients of noisy images.
@@ -81,7 +83,7 @@ def smooth_gradient(
     >>> found.values.ravel().tolist(), float(found.variance.max())
     ([0.25, 0.25, 0.25, 0.25], 0.0)
     """
-    if not is_finite(noise) or noise < 0:
+    if not (is_finite(noise) and 0 <= noise <= _MOST_NOISE):
         raise InputError(f"noise: expected a share of the image's range of values, got {noise!r}")
     random_key(key)
     asked = problem(apply, params, images, score)
