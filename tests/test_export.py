@@ -1,4 +1,4 @@
-"""Every public technique lowers for GPUs and TPUs: `jax.export` does so on a machine without one."""
+"""Every public technique lowers for GPUs and TPUs, which `jax.export` does without one."""
 
 import jax
 import jax.numpy as jnp
