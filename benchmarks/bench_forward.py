@@ -1,23 +1,47 @@
-"""Forward passes of `network.apply` as `load` gives it, batch already on the device."""
+"""Forward passes by `compiled_forward`, the batch already on the device."""
 
 import jax
 import numpy as np
 import pytest
 from peers.layers import ALEXNET_CONVOLUTIONS, SQUEEZENET, shipped_kernels
 
+import jaxviz
+
+# Networks that come as ONNX files.
+EXPORTED = ["resnet18", "resnet50", "mobilenet_v2", "densenet121", "efficientnet_lite0"]
+
 
 @pytest.mark.parametrize("batch", [1, 32])
 @pytest.mark.parametrize("name", ["alexnet", "squeezenet"])
 def bench_forward(name, batch, load, photographs, compare):
-    torch = pytest.importorskip("torch")
-    from peers.torch_networks import DEVICE, as_torch, torch_network
+    pytest.importorskip("torch")
+    from peers.torch_networks import torch_network
 
     network = load(name)
     images = photographs(name, batch)
-    last = network.spec.logits or network.spec.feature_layer
     layers = {"alexnet": ALEXNET_CONVOLUTIONS, "squeezenet": SQUEEZENET}[name]
-    model = torch_network(layers, shipped_kernels(network))
-    same = as_torch(np.asarray(images))
+    compare_with_torch(network, torch_network(layers, shipped_kernels(network)), images, compare)
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+@pytest.mark.parametrize("name", [*EXPORTED, pytest.param("vgg16", marks=pytest.mark.long)])
+def bench_forward_onnx(name, batch, compare):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from peers.exported import exported
+
+    images = np.random.default_rng(1).normal(size=(batch, 224, 224, 3))
+    images = jax.device_put(images.astype(np.float32))
+    compare_with_torch(*exported(name, 224), images, compare)
+
+
+def compare_with_torch(network, model, images, compare):
+    import torch
+    from peers.torch_networks import DEVICE, as_torch
+
+    last = network.spec.logits or network.spec.feature_layer
+    batch, same = len(images), as_torch(np.asarray(images))
+    forward = jaxviz.compiled_forward(network.apply, network.params, layers=last)
 
     def in_torch(model):
         with torch.inference_mode():
@@ -27,7 +51,7 @@ def bench_forward(name, batch, load, photographs, compare):
         return found.cpu().numpy()
 
     contestants = {
-        "jaxviz": lambda: np.asarray(network.apply(network.params, images)[last]),
+        "jaxviz": lambda: np.asarray(forward(images)[last]),
         "torch": lambda: in_torch(model),
     }
     if DEVICE == "cpu":
@@ -38,5 +62,5 @@ def bench_forward(name, batch, load, photographs, compare):
     if DEVICE == "cuda":
         faster = torch.compile(model)
         contestants["torch.compile"] = lambda: in_torch(faster)
-    rounds = 30 if batch == 1 else 9
+    rounds = 30 if batch == 1 else 5
     compare(contestants, number=batch, unit="images", rounds=rounds, layer=last)

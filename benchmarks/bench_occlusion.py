@@ -10,8 +10,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,20 +149,12 @@ class Exported(Case):
     """A network of `peers.torch_classifiers`, in torch and from the ONNX file of its exporter."""
 
     def __init__(self, name, window, stride, image_size):
-        import torch
-        from peers.torch_classifiers import random_classifier
-        from peers.torch_networks import DEVICE, as_torch
+        from peers.exported import exported
 
         super().__init__(window, stride, image_size)
-        module = random_classifier(name)
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's own
-            file = Path(folder, f"{name}.onnx")
-            torch.onnx.export(module, (as_torch(self.image[None]).cpu(),), file, dynamo=False)
-            network = jaxviz.load_onnx(file)
+        network, self.torch_model = exported(name, image_size)
         self.evaluate, self.params = network.apply, network.params
         self.scores = network.spec.logits
-        self.torch_model = module.to(DEVICE, memory_format=torch.channels_last)
 
 
 def peers():

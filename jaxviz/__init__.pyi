@@ -44,6 +44,7 @@ from .techniques.feature_images.parametrizations import Parametrization as Param
 from .techniques.feature_images.transformations import Transformations as Transformations
 from .techniques.filters import filter_slices as filter_slices
 from .techniques.filters import filter_tiles as filter_tiles
+from .techniques.forward import compiled_forward as compiled_forward
 from .techniques.gradients.averaged import IntegratedGradients as IntegratedGradients
 from .techniques.gradients.averaged import SmoothGradient as SmoothGradient
 from .techniques.gradients.averaged import integrated_gradients as integrated_gradients

@@ -34,6 +34,19 @@ def test_maps_are_the_outputs_in_the_order_asked(small):
         np.testing.assert_allclose(maps[name], value, rtol=1e-5, atol=1e-6)
 
 
+def test_a_compiled_forward_pass_answers_batches_of_any_size(small):
+    apply, params, images = small
+    forward = jaxviz.compiled_forward(apply, params, layers=["out", "conv"])
+    for number in (1, 3, 8, 20):  # a CPU takes many a few at a time
+        batch = jnp.concatenate([images * (1 + i) for i in range(7)])[:number]
+        found = forward(batch)
+        assert list(found) == ["out", "conv"]
+        for name, value in apply(params, batch).items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match="valid: conv, out"):
+        jaxviz.compiled_forward(apply, params, layers="ou")(images)
+
+
 def test_what_nobody_asked_for_is_not_computed():
     def apply(params, images):
         def explode(_):

@@ -52,6 +52,7 @@ def neighbors(images):
 ALONE = {  # what treats each image alone, so that `shard_map` can share the images out
     "activation_maps": lambda x: jaxviz.activation_maps(apply, PARAMS, x, layers=("conv", "pool")),
     "features": lambda x: jaxviz.features(apply, PARAMS, x, layer="pool"),
+    "compiled_forward": lambda x: jaxviz.compiled_forward(apply, PARAMS, layers="conv")(x),
     "occlusion, incremental": occlusion("incremental"),
     "occlusion, full": occlusion("full"),
 }
