@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(folder, monkeypatch):
     scandir = os.scandir
 
     def refusing(path):
-        if path.name == "deep":
+        if Path(path).name == "deep":
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 

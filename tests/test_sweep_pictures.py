@@ -249,8 +249,8 @@ def test_a_folder_is_opened_for_what_it_holds(mixed, tmp_path):
 DAMAGES = [
     ("jaxviz.json", "shard_size", 0), ("jaxviz.json", "shard_size", "x"),
     ("jaxviz.json", "crop", "18"), ("jaxviz.json", "resize", None),
-    ("shard-00000.json", "size", None), ("shard-00000.json", "stored", "ab"),
-    ("shard-00000.json", "path", 5),
+    ("shard-00000.json", "sizes", None), ("shard-00000.json", "stored", "ab"),
+    ("shard-00000.json", "paths", 5), ("shard-00000.json", "skipped", [[99, "gone"]]),
 ]  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def test_a_packed_set_of_damaged_numbers_is_one_line(name, key, value, mixed, tm
     sweep.pack(pictures, folder=tmp_path / "packed", preprocessing=SMALL)
     path = tmp_path / "packed" / name
     content = json.loads(path.read_text())
-    (content if isinstance(content, dict) else content[0])[key] = value
+    content[key] = value
     path.write_text(json.dumps(content))
     said = refusal(sweep.open_packed, tmp_path / "packed", SMALL)
     assert said.startswith(str(tmp_path / "packed"))

@@ -11,6 +11,7 @@ from .._checks import InputError
 from .._typing import Pixels
 from ..files import MANIFEST, is_ours
 from .decoding import ARRAY, decode, is_recognized
+from .paths import Paths
 from .preprocessing import Placement, Preprocessing
 
 SUFFIXES = frozenset((
@@ -18,6 +19,8 @@ SUFFIXES = frozenset((
     ".jpx", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi",
     ARRAY,
 ))  # fmt: skip
+
+HERE = f".{os.sep}"  # which a `Path` leaves out
 
 
 def find_pictures(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -29,10 +32,7 @@ def find_pictures(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():
-            inside = sorted(filter(_is_picture, _files(place)))
-            if not inside:
-                raise InputError(f"{place}: no pictures in this folder")
-            found += inside
+            found += pictures_below(place)
         elif place.exists():
             found.append(place)
         else:
@@ -40,8 +40,23 @@ def find_pictures(places: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return found
 
 
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES or (not file.suffix and is_recognized(file))
+def pictures_below(folder: Path) -> Paths:
+    """List the pictures in a folder as `find_pictures` does."""
+    inside = [file for file in _files(folder) if _is_picture(file)]
+    if not inside:
+        raise InputError(f"{folder}: no pictures in this folder")
+    inside.sort(key=lambda file: file.replace(os.sep, "\0"))  # a folder's come together
+    return Paths(inside)
+
+
+def _is_picture(file: str) -> bool:
+    suffix = _suffix(file)
+    return suffix in SUFFIXES or (not suffix and is_recognized(Path(file)))
+
+
+def _suffix(file: str) -> str:
+    stem, _, ending = file.rpartition(os.sep)[2].rpartition(".")
+    return f".{ending}".lower() if stem and ending else ""
 
 
 def passed_over(places: Iterable[str | os.PathLike[str]]) -> Counter[str]:
@@ -51,36 +66,37 @@ def passed_over(places: Iterable[str | os.PathLike[str]]) -> Counter[str]:
         _files(folder) for folder in folders if not (folder / MANIFEST).is_file()
     )
     return Counter(
-        file.suffix.lower()
+        _suffix(file)
         for file in files
-        if not _is_picture(file) and not file.name.startswith(".")
+        if not _is_picture(file) and not file.rpartition(os.sep)[2].startswith(".")
     )
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(place: Path) -> Iterator[str]:
     """All files below a folder; what is there itself comes before what is linked."""
     seen: set[str] = set()
-    folders, linked = [place], list[Path]()
+    folders, linked = [str(place)], list[str]()
     while folders:
         folder = folders.pop()
         real = os.path.realpath(folder)
-        if real not in seen and (folder == place or not (folder / MANIFEST).is_file()):
+        if real not in seen and (folder == str(place) or not Path(folder, MANIFEST).is_file()):
             seen.add(real)
             for entry in _entries(folder):
+                path = entry.path.removeprefix(HERE)
                 if not entry.is_dir():
-                    yield Path(entry.path)
+                    yield path
                 elif entry.is_symlink():
-                    linked.append(Path(entry.path))
+                    linked.append(path)
                 else:
-                    folders.append(Path(entry.path))
+                    folders.append(path)
         if not folders:
             folders, linked = sorted(linked, reverse=True), []
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            yield from entries
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
 

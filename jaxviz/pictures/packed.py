@@ -1,10 +1,10 @@
 """Packed sets: pictures decoded once, so that later sweeps are not bound by decoding.
 
 A packed folder holds shards, the pixels of pictures one after the other, each with its index in
-JSON: every picture's path and size, how it is stored, or why it was skipped. A picture is stored as
-its crop for the network, or whole where that takes less. Pictures keep their numbers, a skipped one
-is read as zeros, so that a sweep over the packed set gives the same bits as one over the folder.
-The manifest, written last, says that the set is complete.
+JSON: every picture's path, its size and that of what is stored, and why some were skipped. A
+picture is stored as its crop for the network, or whole where that takes less. Pictures keep their
+numbers, a skipped one is read as zeros, so that a sweep over the packed set gives the same bits as
+one over the folder. The manifest, written last, says that the set is complete.
 """
 
 import hashlib
@@ -21,11 +21,12 @@ from .._checks import InputError, what_was_raised
 from .._typing import Fitted
 from ..files import MANIFEST, json_bytes, read_manifest
 from .folders import FittedPicture, Skipped
+from .paths import Paths
 from .preprocessing import Preprocessing, read_as
 from .sets import PictureSet, folder_pictures
 
 KIND = "packed pictures"
-FORMAT = 2  # of the shards and their indices
+FORMAT = 3  # of the shards and their indices
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -64,7 +65,7 @@ def open_packed(folder: Path, preprocessing: Preprocessing) -> "PackedPictures":
         return _opened(folder, manifest, preprocessing)
     except InputError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
         said = what_was_raised(error)
         raise InputError(f"{folder}: what says how it is packed is damaged ({said})") from None
 
@@ -96,7 +97,7 @@ def open_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) 
 class PackedPictures:
     """A packed set; see `open_packed`."""
 
-    read_size = 32
+    read_size = 256
 
     def __init__(
         self, folder: Path, manifest: dict[str, Any], preprocessing: Preprocessing
@@ -107,38 +108,53 @@ class PackedPictures:
         self._written = self._manifest_time()
         self._size = int(manifest["shard_size"])
         self.image_shape = preprocessing.fitted_shape
-        self.paths: list[Path] = []
+        self.paths = Paths()
         self.skipped: dict[int, Skipped] = {}
-        sizes, stored = [], []
-        for entry in self._entries():
-            if "skipped" in entry:
-                self.skipped[len(self.paths)] = Skipped(entry["path"], entry["skipped"])
-            self.paths.append(Path(entry["path"]))
-            sizes.append(entry.get("size", (0, 0)))
-            stored.append(entry.get("stored", (0, 0)))
+        sizes: list[np.ndarray] = []
+        stored: list[np.ndarray] = []
+        for index in self._indices():
+            for number, reason in index["skipped"]:
+                skipped = Skipped(index["paths"][number], reason)
+                self.skipped[len(self.paths) + number] = skipped
+            self.paths.extend(index["paths"])
+            sizes.append(np.array(index["sizes"], np.int64))
+            stored.append(np.array(index["stored"], np.int64))
         if len(self.paths) != manifest["number"]:
             raise InputError(
                 f"{folder}: holds {len(self.paths)} of {manifest['number']} pictures; pack again"
             )
-        self._sizes = np.array(sizes, np.int64).reshape(-1, 2)
-        self._stored = np.array(stored, np.int64).reshape(-1, 2)
+        self._sizes = np.concatenate(sizes).reshape(len(self.paths), 2)
+        self._stored = np.concatenate(stored).reshape(len(self.paths), 2)
         self._starts = self._places()
+        self._as_they_are = self._ready(int(manifest["crop"]))
 
     def _places(self) -> np.ndarray:
         """Where in its shard each picture's bytes begin."""
-        lengths = self._stored.prod(axis=1) * self.image_shape[2]
+        lengths = self._stored.prod(axis=1, dtype=np.int64) * self.image_shape[2]
         starts = np.cumsum(lengths) - lengths
         shards = np.arange(len(lengths)) // self._size
         return starts - starts[shards * self._size]
 
+    def _ready(self, packed: int) -> np.ndarray:
+        """Whether each picture's bytes are what the network takes, with nothing to resize or cut.
+
+        They are what packing fitted, for a network that crops no less.
+        """
+        crop = self._preprocessing.crop
+        is_fitted = (self._stored == crop).all(axis=1) & (self._stored != self._sizes).any(axis=1)
+        if self._preprocessing.resize == crop:
+            is_fitted |= (self._stored == crop).all(axis=1)
+        return is_fitted & (packed == crop)
+
     def _manifest_time(self) -> int:
         return (self._folder / MANIFEST).stat().st_mtime_ns
 
-    def _entries(self) -> Iterator[dict[str, Any]]:
+    def _indices(self) -> Iterator[dict[str, Any]]:
+        """Of each shard: paths, sizes and what is stored of each, and what was skipped, and why."""
         for shard in range(-(-int(self._manifest["number"]) // self._size)):
             path = index_path(self._folder, shard)
             try:
-                yield from json.loads(path.read_text(encoding="utf-8"))
+                yield json.loads(path.read_bytes())
             except (OSError, ValueError) as error:
                 raise InputError(f"{path}: missing or damaged ({error})") from None
 
@@ -169,15 +185,21 @@ class PackedPictures:
         """Copy from the shards."""
         indices = range(start, start + len(out))
         for number in range(start // self._size, (indices[-1]) // self._size + 1):
-            shard = self._shard(number)
-            for index in range(
-                max(start, number * self._size),
-                min(start + len(out), (number + 1) * self._size),
-            ):
-                out[index - start] = 0 if index in self.skipped else self._fitted(shard, index)
+            first = max(start, number * self._size)
+            last = min(start + len(out), (number + 1) * self._size)
+            self._copy(self._shard(number), first, out[first - start : last - start])
         if self._manifest_time() != self._written:
             raise InputError(f"{self._folder}: was packed anew meanwhile; run the command again")
         return {index: self.skipped[index] for index in indices if index in self.skipped}
+
+    def _copy(self, shard: np.ndarray, first: int, out: np.ndarray) -> None:
+        """The pictures of a shard from number `first` on; all at once if they are ready."""
+        if self._as_they_are[first : first + len(out)].all():
+            begin = int(self._starts[first])
+            out[...] = shard[begin : begin + out.size].reshape(out.shape)
+            return
+        for place, index in enumerate(range(first, first + len(out))):
+            out[place] = 0 if index in self.skipped else self._fitted(shard, index)
 
     def picture(self, index: int) -> FittedPicture:
         """Read one picture."""

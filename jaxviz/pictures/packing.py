@@ -135,19 +135,23 @@ def _pixel_bytes(path: Path, preprocessing: Preprocessing) -> int:
 def _write_shard(
     paths: Sequence[Path], folder: Path, number: int, preprocessing: Preprocessing
 ) -> None:
-    entries: list[dict[str, Any]] = []
+    index: dict[str, Any] = {"paths": [], "sizes": [], "stored": [], "skipped": []}
 
     def pieces() -> Iterator[bytes]:
         for path, one in prefetch(lambda path: (path, _kept(path, preprocessing)), paths):
+            size, stored = (0, 0), (0, 0)
             if isinstance(one, Skipped):
-                entries.append({"path": str(path), "skipped": one.reason})
+                index["skipped"].append((len(index["paths"]), one.reason))
             else:
                 size, kept = one
-                entries.append({"path": str(path), "size": size, "stored": kept.shape[:2]})
+                stored = kept.shape[:2]
                 yield kept.tobytes()
+            index["paths"].append(str(path))
+            index["sizes"].append(size)
+            index["stored"].append(stored)
 
     write_whole(shard_path(folder, number), pieces())
-    write_whole(index_path(folder, number), json_bytes(entries))
+    write_whole(index_path(folder, number), json_bytes(index))
 
 
 def _kept(path: Path, preprocessing: Preprocessing) -> tuple[tuple[int, int], Pixels] | Skipped:

@@ -10,7 +10,8 @@ import numpy as np
 
 from .._checks import InputError
 from .._prefetch import prefetch
-from .folders import FittedPicture, Skipped, find_pictures, read_picture, unreadable
+from .folders import HERE, FittedPicture, Skipped, pictures_below, read_picture, unreadable
+from .paths import texts_of
 from .preprocessing import Placement, Preprocessing
 
 
@@ -90,10 +91,12 @@ class FolderPictures:
         """Hash how they are fitted, and paths, sizes and times of change."""
         how = self._preprocessing
         found = hashlib.sha256(f"{how.resize} {how.crop} {how.samples}\n".encode())
-        for path in self.paths:
-            name = os.path.relpath(path, self._root) if self._root else str(path)
+        below = f"{self._root}{os.sep}".removeprefix(HERE) if self._root else ""
+        for path in texts_of(self.paths):
+            inside = path.startswith(below)
+            name = path[len(below) :] if inside else os.path.relpath(path, self._root)
             try:
-                status = path.stat()
+                status = Path(path).stat()
                 seen = f"{status.st_size} {status.st_mtime_ns}"
             except OSError:
                 seen = "missing"
@@ -190,4 +193,6 @@ def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> ArrayP
 
 def folder_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) -> FolderPictures:
     """All pictures of a folder, recursively, in sorted order; what jaxviz wrote does not count."""
-    return FolderPictures(find_pictures([folder]), preprocessing, root=Path(folder))
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: no such folder")
+    return FolderPictures(pictures_below(Path(folder)), preprocessing, root=Path(folder))

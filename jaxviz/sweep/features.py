@@ -4,7 +4,7 @@ import functools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from ..files import (
     write_whole,
 )
 from ..pictures.folders import Skipped
+from ..pictures.paths import Paths
 from ..pictures.sets import PictureSet
 from .checkpoint import Checkpoint, Saved, open_checkpoint
 from .engine import Rows, Task, sweep
@@ -46,7 +47,7 @@ class Features(NamedTuple):
     """
 
     vectors: np.ndarray
-    paths: list[Path]
+    paths: Sequence[Path]
     skipped: list[Skipped]
     manifest: dict[str, Any]
 
@@ -135,8 +136,8 @@ def load_features(folder: str | os.PathLike[str]) -> Features:
     vectors = map_array(folder / VECTORS)
     try:
         with (folder / INDEX).open(encoding="utf-8") as lines:
-            paths = [Path(json.loads(line)["picture"]) for line in lines]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            paths = Paths(json.loads(line)["picture"] for line in lines)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / INDEX}: missing or damaged ({error})") from None
     if read_manifest(folder) != manifest:
         raise InputError(f"{folder}: is being written anew; open it when that has ended")
