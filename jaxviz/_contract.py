@@ -180,7 +180,9 @@ def _shape_of(
         value = jax.eval_shape(scored, [arrays[place] for place in places])
     except InputError as error:
         note = getattr(apply, "note", "")
-        raise InputError(f"{error}; {note}" if note else str(error)) from error.__cause__
+        is_place = str(error).startswith(("channel:", "row:", "col:"))  # of a layer that is there
+        said = f"{error}; {note}" if note and not is_place else str(error)
+        raise InputError(said) from error.__cause__
     expected = f"score: expected one array (batch, ...) with batch {number}"
     if not isinstance(value, jax.ShapeDtypeStruct):
         raise InputError(f"{expected}, got {type(value).__name__}")

@@ -26,6 +26,7 @@ import jaxviz
 from jaxviz import InputError, analyses, sweep
 from jaxviz.cli.loading import stored_patches
 from jaxviz.explore import server, views
+from jaxviz.explore.compiling import Compiling
 from jaxviz.explore.kept import Kept
 from jaxviz.explore.lanes import Dropped, Lanes
 from jaxviz.explore.query import Query
@@ -490,6 +491,36 @@ def test_no_answer_names_a_place_on_the_disk(session, asked, tmp_path):
     for text in said:
         assert str(tmp_path) not in text
     assert "broken.png" in said[1]
+
+
+def test_what_nobody_waits_for_is_not_compiled_to_its_end():
+    compiling, done, go_on = Compiling(), [], threading.Event()
+
+    def maps(name):
+        def levels():
+            for level in range(3):
+                done.append((name, level))
+                go_on.wait(30)
+                yield level
+
+        return levels
+
+    assert compiling.method("a", maps("a")) == "full"
+    while not done:
+        time.sleep(0.001)
+    compiling.method("b", maps("b"))  # which takes the place of the other
+    go_on.set()
+    while ("b", 2) not in done or compiling.method("b", maps("b")) != "incremental":
+        time.sleep(0.001)
+    assert done == [("a", 0), *(("b", level) for level in range(3))]
+    go_on.clear()
+    assert compiling.method("a", maps("a")) == "full"  # begun again
+    while len(done) < 5:
+        time.sleep(0.001)
+    compiling.give_up("a")
+    go_on.set()
+    compiling.close()
+    assert done[4:] == [("a", 0)]
 
 
 def test_what_is_kept_is_made_once_and_what_fails_again():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import EXAMPLES, PICTURES, barriers, wait_for_wall
+from browsing import EXAMPLES, PICTURES, barriers, wait_for_wall, watched
 from PIL import Image
 
 import jaxviz
@@ -177,6 +177,10 @@ def test_neighbors_lead_from_picture_to_picture(open_page):
         ("view=hidden&layer=conv5&target=conv5:124&window=112&stride=112&fill=blur", "heatmap"),
         ("view=hidden&layer=conv5&window=112&stride=112&score=logit", "heatmap"),
         ("view=channel&layer=conv5&channel=3", "one"),
+        ("view=channel&layer=conv5&channel=3&open=gradients&method=deconvolution", "answers"),
+        ("view=channel&layer=conv5&channel=3&open=gradients&origin=unit&row=2&col=4", "answers"),
+        ("view=channel&layer=conv5&channel=3&open=spread.color&method=nonsense", "gray"),
+        ("view=hidden&layer=conv5&target=Egyptian cat&window=112&stride=112", "heatmap"),
     ],
 )
 def test_the_lines_of_a_view_run_and_give_its_numbers(open_page, address, state, name):
@@ -185,7 +189,9 @@ def test_the_lines_of_a_view_run_and_give_its_numbers(open_page, address, state,
     text = page.inner_text("#keep pre")
     assert "picture.jpg" in text or name == "tiles"
     found = {}
-    exec(text.replace("picture.jpg", str(PICTURES[0])), found)
+    for name_in_code, picture in zip(("picture.jpg", "other.jpg"), PICTURES, strict=False):
+        text = text.replace(name_in_code, str(picture))
+    exec(text, found)
     if name == "maps":
         picture = page.get_attribute("canvas.wall", "data-picture")
         data = page.request.get(f"{address}views/maps?picture={picture}&layer=conv5").body()
@@ -196,8 +202,45 @@ def test_the_lines_of_a_view_run_and_give_its_numbers(open_page, address, state,
         page.wait_for_selector("canvas.large[data-finest=true]")
         most = float(page.get_attribute("canvas.large", "data-most"))
         assert np.abs(found["heatmap"]).max() == pytest.approx(most, rel=1e-3)
+    elif name == "answers":
+        with page.expect_download() as download:
+            page.click("text=Save its arrays as npz")
+        values = np.load(download.value.path())["color"]
+        np.testing.assert_allclose(found["answers"], values, atol=1e-5 * np.abs(values).max())
+    elif name == "gray":
+        assert found["gray"].values.shape == (2, 256)
     else:
         assert found[name].shape == {"tiles": (64, 11, 11, 3), "one": (13, 13)}[name]
+
+
+def test_odd_addresses_show_what_is_usual(open_page):
+    page = open_page("view=toString&layer=conv5")
+    wait_for_wall(page, "conv5")
+    page = open_page("view=channel&layer=conv5&channel=3.7")
+    page.wait_for_selector("h2:has-text('conv5, channel 0')")
+    page = open_page("view=map&layer=conv5&method=deconvolution")  # a method of gradients
+    page.wait_for_selector("canvas.map[data-layer=conv5]")
+
+
+def test_what_is_refused_leaves_no_map_that_looks_like_its_answer(browser, address):
+    wrong = []
+    page = watched(browser, address, [], wrong, width=1280, height=900)
+    page.goto(f"{address}#view=hidden&layer=conv5&target=conv5:124&window=112&stride=112")
+    page.wait_for_selector("canvas.large[data-finest=true]")
+    page.fill("input[type=number] >> nth=1", "200")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("canvas.large.stale")
+    assert "stride: expected 1 to 112" in page.inner_text("#note")
+    page.context.close()
+    assert len(wrong) == 1
+    assert "status of 400" in wrong[0]
+
+
+def test_any_class_may_be_asked_about(open_page):
+    page = open_page("view=hidden&layer=conv5&window=112&stride=112")
+    page.fill("input[placeholder='the best class']", "tabby")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("h2:has-text('What mattered for tabby')")
 
 
 def test_a_view_is_saved_as_a_picture(open_page, tmp_path):

@@ -8,6 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import jaxviz
+from jaxviz.cli.describing import DESCRIPTION, describable
+from jaxviz.cli.loading import load_network, loading_code
 from jaxviz.draw.maps import map_extent
 from jaxviz.networks.described import read_description
 from jaxviz.networks.opening import open_network
@@ -107,6 +109,27 @@ def test_what_a_function_may_return(name, own):
     if name in ("module", "function", "flax"):
         assert network.preprocessing.input_shape == (16, 16, 3)
         assert network.spec.mean_fill == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("own.py:module", {}), ("net.onnx", {"size": 32, "range": (0.0, 1.0)}),
+        ("squeezenet", {}), (None, {}),
+    ],
+)  # fmt: skip
+def test_the_lines_that_load_a_network_load_it(text, options, own):
+    @describable
+    def command():
+        place = None if text is None else str(own / text) if "." in text else text
+        network = load_network(place, None)
+        return network, loading_code(network, place, None)
+
+    described = {f"described_{key}": options.get(key) for key in DESCRIPTION}
+    network, code = command(head_file=None, **described)
+    assert str(own) not in code
+    again = eval(code, {"jaxviz": jaxviz})
+    assert (again.name, again.preprocessing) == (network.name, network.preprocessing)
 
 
 def test_a_module_by_its_name(own, monkeypatch):

@@ -85,6 +85,7 @@ def explore(
     from ..pictures.folders import find_pictures
     from .loading import (
         classifier_for,
+        loading_code,
         report_skipped,
         stored_features,
         stored_images,
@@ -111,6 +112,7 @@ def explore(
     session = Session(
         model, classifier_for(model, classifier), paths[:_MOST], stored=stored, listed=listed,
         images=stored_images(model, images) if images else {},
+        code={model.name: loading_code(model, network, weights)},
     )  # fmt: skip
     report_skipped(session.shelf.skipped, pictures or ())
     serve(session, host=host, port=port, browse=browser, camera=camera)

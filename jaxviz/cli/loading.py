@@ -46,6 +46,23 @@ def load_network(network: str | None, weights: Path | None, *, usual: str = USUA
     return with_head(model, head) if head else model
 
 
+def loading_code(model: "Network", network: str | None, weights: Path | None) -> str:
+    """The Python that loads the same; of files it has the names, and not where they are."""
+    from ..networks.catalog import networks
+
+    described = dict(given_description())
+    if "labels" in described:
+        described["labels"] = Path(described["labels"]).name
+    options = {"weights": weights and weights.name, "described": described}
+    named = network is None or network in networks()
+    opened = "load" if named else "open_network"
+    text = model.name if named else Path(str(network)).name
+    arguments = [repr(text), *(f"{name}={value!r}" for name, value in options.items() if value)]
+    code = f"jaxviz.{opened}({', '.join(arguments)})"
+    head = given_head()
+    return f"jaxviz.with_head({code}, jaxviz.load_head({head.name!r}))" if head else code
+
+
 def classifier_for(model: "Network", usual: str) -> "Network | None":
     """What names a network's pictures: itself if it has classes, else the usual one if it fits."""
     from ..networks.loading import load

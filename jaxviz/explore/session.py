@@ -1,6 +1,7 @@
 """What the views of one explorer share: its networks, its pictures, and what was compiled."""
 
 import functools
+import json
 import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -62,15 +63,18 @@ class Session:
         *, stored: Features | None = None,
         listed: Sequence[Mapping[str, Any]] = (),
         images: Mapping[str, ChannelImages] = types.MappingProxyType({}),
+        code: Mapping[str, str] = types.MappingProxyType({}),
     ) -> None:  # fmt: skip
         """Read the pictures, and nothing else yet; `stored` are features of further ones.
 
         `listed` are patches of further ones, as `jaxviz patches` lists them in its folder; `images`
-        are those that were made for channels, by layer, the first of a channel being shown.
+        are those that were made for channels, by layer, the first of a channel being shown. `code`
+        is the Python that loads a network, by its name, where that is not `jaxviz.load(NAME)`.
         """
         self.network = network
         self.classifier = classifier
         named = {one.name: one for one in (network, classifier) if one is not None}
+        self.code = {name: f"jaxviz.load({json.dumps(name)})" for name in named} | dict(code)
         self.shelf = Shelf(named.values(), paths)
         self.kept = Kept(_MOST_KEPT)
         self.compiling = Compiling()

@@ -10,7 +10,15 @@ import numpy as np
 
 from .._checks import InputError
 from .._prefetch import prefetch
-from .folders import HERE, FittedPicture, Skipped, pictures_below, read_picture, unreadable
+from .folders import (
+    HERE,
+    FittedPicture,
+    Skipped,
+    find_pictures,
+    pictures_below,
+    read_picture,
+    unreadable,
+)
 from .paths import texts_of
 from .preprocessing import Placement, Preprocessing
 
@@ -193,6 +201,6 @@ def load_pictures(paths: Iterable[Path], preprocessing: Preprocessing) -> ArrayP
 
 def folder_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) -> FolderPictures:
     """All pictures of a folder, recursively, in sorted order; what jaxviz wrote does not count."""
-    if not Path(folder).is_dir():
-        raise InputError(f"{folder}: no such folder")
-    return FolderPictures(pictures_below(Path(folder)), preprocessing, root=Path(folder))
+    place = Path(folder)
+    paths = pictures_below(place) if place.is_dir() else find_pictures([place])
+    return FolderPictures(paths, preprocessing, root=place)

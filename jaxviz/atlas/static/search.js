@@ -161,8 +161,9 @@ async function searchPage(index, text) {
         ([channel, name]) => [channelAddress(network, layer, channel), name]));
     }
     if (/^\d+$/.test(wanted)) {
-      list(`Channels ${wanted}${of}`, network.layers.filter((layer) => Number(wanted) < channelsOf(layer)).map(
-        (layer) => [channelAddress(network, layer, Number(wanted)), `${layer.name}, channel ${wanted}`]));
+      const channel = Number(wanted);
+      list(`Channels ${channel}${of}`, network.layers.filter((layer) => channel < channelsOf(layer)).map(
+        (layer) => [channelAddress(network, layer, channel), `${layer.name}, channel ${channel}`]));
     }
     list(`Layers${of}`, network.layers.filter((layer) => has(layer.name)).map(
       (layer) => [address({ network: network.name, layer: layer.name }), layer.name]));
@@ -179,7 +180,7 @@ function destination(index, text) {
   for (const network of networks) {
     const label = network.labels.find(([name]) => name.toLowerCase() === wanted);
     if (label) return address({ network: network.name, label: label[0] });
-    const [, name, channel] = wanted.match(/^(.+?)[\s:,]+(?:channel\s+)?(\d+)$/) ?? [];
+    const [, name, channel] = wanted.match(/^(.+?)[\s:,/]+(?:channel\s+)?(\d+)$/) ?? [];
     const layer = network.layers.find((one) => one.name.toLowerCase() === name);
     if (layer && Number(channel) < channelsOf(layer)) return channelAddress(network, layer, Number(channel));
   }

@@ -3,7 +3,8 @@
 import { show, state, watch } from "./state.js";
 import { element } from "./paint.js";
 
-const opened = () => new Set((state.open ?? "").split(".").filter(Boolean));
+/** The names of the parts that are open; the one that was opened last comes last. */
+export const opened = () => new Set((state.open ?? "").split(".").filter(Boolean));
 
 /** Open or close a part; the address remembers it. */
 export function open(name, wanted = true) {

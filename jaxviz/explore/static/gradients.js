@@ -46,26 +46,29 @@ export function freeze() {
   show({ frozen: `${layer}:${channel}${unit}` });
 }
 
-function current() {
+const chosenMethod = () => (Object.hasOwn(METHODS, state.method) ? state.method : first(METHODS));
+
+/** What the view of gradients is asked for. */
+export function wanted() {
   const one = frozen() ?? {
     ...asked(), origin: state.origin ?? "map",
     ...(state.origin === "unit" && state.row ? { row: state.row, col: state.col } : {}),
   };
-  return { ...one, picture: state.picture, method: state.method ?? first(METHODS) };
+  return { ...one, picture: state.picture, method: chosenMethod() };
 }
 
 async function load() {
-  [method.value, form.value] = [state.method ?? first(METHODS), state.form ?? first(FORMS)];
+  [method.value, form.value] = [chosenMethod(), state.form ?? first(FORMS)];
   [origin.value, origin.disabled] = [frozen()?.origin ?? state.origin ?? "map", Boolean(state.frozen)];
   freezing.textContent = state.frozen ? "Let go" : "Freeze";
   freezing.setAttribute("aria-pressed", Boolean(state.frozen));
-  const wanted = current();
-  if (shown && JSON.stringify(shown.wanted) === JSON.stringify(wanted)) return draw();
+  const now = wanted();
+  if (shown && JSON.stringify(shown.wanted) === JSON.stringify(now)) return draw();
   said.textContent = "going back through the network…";
   try {
-    const answer = await view("gradients", wanted);
+    const answer = await view("gradients", now);
     if (!answer) return;
-    shown = { wanted, ...answer };
+    shown = { wanted: now, ...answer };
     draw();
   } catch (error) {
     shown = null;
@@ -76,7 +79,7 @@ async function load() {
 
 function draw() {
   const { wanted, header, arrays } = shown;
-  const chosen = state.form in FORMS ? state.form : first(FORMS);
+  const chosen = Object.hasOwn(FORMS, state.form) ? state.form : first(FORMS);
   place = header.origin === "unit" ? header : null;
   const unit = place ? `the unit at row ${place.row}, column ${place.col} of ` : "";
   const name = `${unit}channel ${wanted.channel} of ${wanted.layer}`;
@@ -93,7 +96,7 @@ function draw() {
 export function choose({ next = false, form: place = null }) {
   open("gradients");
   const names = Object.keys(METHODS);
-  const after = names[(names.indexOf(state.method ?? names[0]) + 1) % names.length];
+  const after = names[(names.indexOf(chosenMethod()) + 1) % names.length];
   if (next) show({ method: after === names[0] ? null : after }, { replace: true });
   if (place !== null) show({ form: place ? Object.keys(FORMS)[place] : null }, { replace: true });
 }

@@ -19,13 +19,17 @@ const fillField = element("select", { onchange: () => show({ fill: fillField.val
 const scoreField = element("select", { onchange: () => show({ score: scoreField.value }, { replace: true }) },
   ...[["", "log probability"], ["probability", "probability"], ["logit", "raw score"]]
     .map(([value, text]) => element("option", { value }, text)));
+const targetField = element("input", {
+  type: "text", placeholder: "the best class", title: "a class by its name or number, or a map, LAYER:CHANNEL",
+  onchange: () => show({ target: targetField.value.trim() }, { replace: true }),
+});
 const heading = element("h2", {});
 const facts = element("dl", { className: "facts" });
 const map = element("canvas", { className: "large", role: "img", tabIndex: 0 });
 const live = element("p", { "aria-live": "polite" });
 const body = element("div", {},
   element("div", { className: "controls" },
-    element("label", {}, "window", windowField), element("label", {}, "stride", strideField),
+    element("label", {}, "what matters for", targetField), element("label", {}, "window", windowField), element("label", {}, "stride", strideField),
     element("label", {}, "hide with", fillField), element("label", {}, "score of a class", scoreField)),
   heading, facts, map,
   element("p", { className: "hint" },
@@ -56,6 +60,7 @@ function drawMap(answer) {
   const image = canvasOf(colored(signedBytes(data, most), width, height, SIGNED));
   [map.width, map.height] = [width, height];
   map.getContext("2d").drawImage(image, 0, 0);
+  map.classList.remove("stale");
   map.dataset.asked = `${state.picture} ${state.target ?? ""}`;
   map.dataset.stride = header.stride;
   map.dataset.finest = header.finest;
@@ -79,8 +84,10 @@ function drawOverlay() {
 async function load() {
   if (state.view !== "hidden" || !state.picture) return;
   say("hiding parts of the picture");
+  const wanted = JSON.stringify(asked());
   const answer = await attempt(() => view("hidden", { ...asked(), stride: strideField.value }, { each: drawPart }));
   if (answer) say("");
+  else if (wanted === JSON.stringify(asked())) map.classList.add("stale");
 }
 
 let covered = null; // the box that is hidden
@@ -170,6 +177,7 @@ export function startHidden(network) {
   const settle = (changed) => {
     const here = state.view === "hidden";
     if (changed && (changed.has("view") || changed.has("picture"))) { shown = null; release(); }
+    targetField.value = state.target ?? "";
     windowField.value = state.window ?? 32;
     strideField.value = state.stride ?? 8;
     fillField.value = state.fill ?? "";

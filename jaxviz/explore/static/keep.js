@@ -2,6 +2,9 @@
 
 import { state, watch } from "./state.js";
 import { element } from "./paint.js";
+import { asked as ofChannel } from "./chosen.js";
+import { opened } from "./folds.js";
+import { wanted as ofGradients } from "./gradients.js";
 
 const code = element("pre", { tabIndex: 0 }, element("code", {}));
 const save = element("button", { type: "button", onclick: savePicture }, "Save as PNG");
@@ -27,12 +30,16 @@ function savePicture() {
 
 /** Where the arrays and the figure of the view are; null where it has none. */
 function addresses() {
-  const { picture, layer, view, channel, target, window, stride, fill, score, method } = state;
+  const { picture, layer, view, channel, target, window, stride, fill, score, layout } = state;
+  const part = [...opened()].at(-1);
   const [name, query] = {
     wall: ["maps", { picture, layer, exact: 1 }],
-    channel: ["maps", { picture, layer, exact: 1 }],
+    channel: {
+      gradients: ["gradients", ofGradients()], effects: ["effects", { picture, ...ofChannel() }],
+      spread: ["spread", ofChannel()], color: ["color", ofChannel()],
+    }[part] ?? ["maps", { picture, layer, exact: 1 }],
     hidden: ["hidden", { picture, target: target ?? "", window, stride, fill, score }],
-    map: ["layout", { layer, ...(method ? { method } : {}) }],
+    map: ["layout", { layer, ...(layout ? { method: layout } : {}) }],
     filters: ["filters", { layer, exact: 1 }],
   }[view] ?? [];
   const drawn = {
@@ -53,27 +60,46 @@ function at(path, query) {
 
 const text = (value) => JSON.stringify(value);
 
+/** What the open parts of a channel show. */
+function partLines() {
+  const { layer, channel, origin, row, col, method } = ofGradients();
+  const asked = [text(layer), channel];
+  const from = origin === "map" ? `jaxviz.map_energy(${asked.join(", ")})`
+    : row === undefined ? `jaxviz.unit(${asked.join(", ")}, *numpy.unravel_index(one.argmax(), one.shape))`
+    : `jaxviz.unit(${[...asked, row, col].join(", ")})`;
+  const own = [text(state.layer), ofChannel().channel];
+  const maxima = ['some = jaxviz.analyses.read_pictures(network, ["picture.jpg", "other.jpg"])',
+    "pixels = numpy.stack([one.pixels for one in some])"];
+  const parts = {
+    gradients: [`answers = jaxviz.${method.replaceAll("-", "_")}(*run, images, score=${from}).values[0]`],
+    effects: [`effects = jaxviz.channel_effects(`, `    *run, images, score=jaxviz.channel_mean(network.spec.logits),`,
+      `    layer=${own[0]}, channel=${own[1]},`, `)[0]`],
+    spread: [...maxima, `maxima = jaxviz.analyses.channel_maxima(network, pixels, ${own[0]})`],
+    color: [...maxima, `gray = jaxviz.analyses.channel_maxima(`, `    network, jaxviz.analyses.in_gray(network, pixels), ${own[0]}`, `)`],
+    made: [`made = jaxviz.analyses.feature_images(network, layer=${own[0]}, channels=[${own[1]}], steps=128)`],
+  };
+  return [...opened()].flatMap((name) => parts[name] ?? []);
+}
+
 /** The lines of a view. */
 function lines() {
   const { layer, view } = state;
-  const channel = Number(state.channel) || 0;
-  const load = ["import jaxviz", "", `network = jaxviz.load(${text(network.name)})`,
-    ...(network.head ? ['network = jaxviz.with_head(network, jaxviz.load_head("head.safetensors"))'] : [])];
+  const { channel } = ofChannel();
+  const load = ["import jaxviz", "", `network = ${network.code}`];
   const picture = [...load, `images = network.preprocess(["picture.jpg"])`, "run = network.apply, network.params"];
   const target = state.target ?? "";
   const mapped = target.includes(":");
   const best = document.querySelector("#classes li")?.dataset.index ?? "None";
-  const asked = mapped ? text(target) : target || best;
-  const window = state.window ?? 32;
-  const stride = state.stride ?? 8;
+  const asked = /^\d+$/.test(target) ? target : target ? text(target) : best;
+  const [window, stride] = [Number(state.window ?? 32), Number(state.stride ?? 8)];
   return {
     wall: [...picture, `maps = jaxviz.activation_maps(*run, images, layers=${text(layer)})[${text(layer)}]`],
     channel: [...picture,
       `maps = jaxviz.activation_maps(*run, images, layers=${text(layer)})[${text(layer)}]`,
       `one = maps[0, ..., ${channel}]`,
       `best = jaxviz.top_patches(*run, [images], layers=${text(layer)}, k=1)[${text(layer)}]`,
-      `guided = jaxviz.guided_backpropagation(*run, images, score=jaxviz.map_energy(${text(layer)}, ${channel}))`],
-    hidden: [...(mapped ? load : load.map((line) => line.replace(text(network.name), text(network.classifierName)))),
+      ...partLines()],
+    hidden: [...load.slice(0, 2), `network = ${mapped ? network.code : network.classifierCode}`,
       `found = jaxviz.analyses.occlusion(`,
       `    network, ["picture.jpg"], targets=${asked}, window=${window}, stride=${stride},`,
       `    fill=${state.fill ? text(state.fill) : "None"}, score=${text(state.score ?? "log-probability")},`,
@@ -83,14 +109,16 @@ function lines() {
       `nearest = jaxviz.nearest_neighbors(vectors[:1], vectors, k=3, metric="cosine")`],
     map: [...load, `images = network.preprocess(["picture.jpg", "other.jpg", "third.jpg"])`,
       `vectors = jaxviz.features(network.apply, network.params, images, layer=${text(layer)})`,
-      state.method === "tsne" ? "points = jaxviz.t_sne(vectors)" : "points, shares = jaxviz.principal_components(vectors, k=2)"],
+      state.layout === "tsne" ? "points = jaxviz.t_sne(vectors)" : "points, shares = jaxviz.principal_components(vectors, k=2)"],
     filters: [...load, `kernel = network.kernel(${text(layer)})`,
       layer === network.first ? "tiles = jaxviz.filter_tiles(kernel)" : "slices = jaxviz.filter_slices(kernel)"],
   }[view];
 }
 
 function write() {
-  code.firstChild.textContent = (lines() ?? []).join("\n");
+  const found = lines() ?? [];
+  const imports = found.some((line) => line.includes("numpy.")) ? ["import numpy"] : [];
+  code.firstChild.textContent = [...imports, ...found].join("\n");
 }
 
 export function startKeep(given) {

@@ -35,7 +35,7 @@ async function start() {
   const known = network.layers.map((layer) => layer.name);
   show({
     layer: known.includes(state.layer) ? state.layer : null,
-    view: state.view in TABS ? state.view : null,
+    view: Object.hasOwn(TABS, state.view) ? state.view : null,
   }, { replace: true });
   startLayers(network);
   startTabs();
@@ -46,7 +46,7 @@ async function start() {
   startHidden(network);
   startFilters();
   startNeighbors();
-  startMap();
+  startMap(network);
   startKeep(network);
   startKeys();
 }

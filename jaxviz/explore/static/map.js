@@ -10,7 +10,7 @@ const MOST_DRAWN = 200; // as pictures; the others are dots
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const panel = document.getElementById("panel");
 const heading = element("h2", {});
-const method = element("select", { onchange: () => show({ method: method.value }, { replace: true }) },
+const method = element("select", { onchange: () => show({ layout: method.value }, { replace: true }) },
   element("option", { value: "" }, "principal components"), element("option", { value: "tsne" }, "t-SNE"));
 const canvas = element("canvas", { className: "large map", width: WIDTH, height: HEIGHT, tabIndex: 0,
   role: "application", "aria-label": "The pictures in the plane. Arrow keys walk from one to the next, Enter opens it." });
@@ -93,13 +93,15 @@ function at(event) {
 async function load() {
   const { layer } = state;
   say("laying out the pictures");
-  const answer = await attempt(() => view("layout", { layer, method: state.method ?? "pca" }));
+  const answer = await attempt(() => view("layout", { layer, method: state.layout ?? "pca" }));
   if (!answer || layer !== state.layer) return;
   say("");
   map = answer;
   const { ids, names } = map.header;
   heading.textContent = `${ids.length} pictures by the features of ${map.header.layer}: alike ones lie close together`;
-  found.textContent = "Click a picture to go on from it.";
+  const { moved } = map.header;
+  const farther = moved === 1 ? "One lies" : `${moved} lie`;
+  found.textContent = `Click a picture to go on from it.${moved ? ` ${farther} farther out than drawn, at the border.` : ""}`;
   const step = Math.max(1, Math.ceil(ids.length / MOST_DRAWN));
   images = new Map(ids.filter((id, i) => i % step === 0).map((id) => {
     const image = new Image();
@@ -113,7 +115,11 @@ async function load() {
   paint();
 }
 
-export function startMap() {
+export function startMap(network) {
+  if (!network.tsne) {
+    method.options[1].disabled = true;
+    method.options[1].textContent = "t-SNE (needs scikit-learn)";
+  }
   canvas.addEventListener("pointermove", (event) => map && choose(at(event)));
   canvas.addEventListener("click", (event) => map && show({ picture: map.header.ids[at(event)] }));
   canvas.addEventListener("keydown", (event) => {
@@ -126,9 +132,9 @@ export function startMap() {
   for (const event of ["focus", "blur"]) canvas.addEventListener(event, paint);
   const settle = (changed) => {
     if (state.view !== "map") return;
-    method.value = state.method ?? "";
+    method.value = state.layout ?? "";
     if (!changed || changed.has("view")) panel.replaceChildren(body);
-    if (!changed || ["view", "layer", "method"].some((key) => changed.has(key))) load();
+    if (!changed || ["view", "layer", "layout"].some((key) => changed.has(key))) load();
     else paint();
   };
   watch(settle);

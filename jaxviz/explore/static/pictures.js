@@ -41,6 +41,7 @@ function drawClasses(classes) {
     row.dataset.index = index;
     return row;
   }));
+  list.classList.remove("stale");
   list.dataset.picture = state.picture ?? "";
   dispatchEvent(new CustomEvent("classes"));
 }
@@ -136,7 +137,9 @@ export function startPictures(network) {
     for (const button of shelf.querySelectorAll("button")) {
       button.setAttribute("aria-current", button.dataset.id === state.picture);
     }
-    if (state.picture && !stream) showClasses();
+    if (!state.picture || stream) return;
+    list.classList.toggle("stale", list.dataset.picture !== state.picture);
+    showClasses();
   };
   watch((changed) => {
     if (changed.has("picture")) mark();

@@ -1,11 +1,16 @@
 // What the page shows is in its address, so that links, reload and back work.
 
+const NUMBERS = ["channel", "row", "col"]; // whole ones, or they are as if not given
 const listeners = new Set();
 const usual = {}; // what is shown where the address does not say
 export const state = read();
 
 function read() {
-  return { ...usual, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
+  const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  for (const key of NUMBERS) {
+    if (key in given && !/^-?\d+$/.test(given[key])) delete given[key];
+  }
+  return { ...usual, ...given };
 }
 
 /** What is shown where the address does not say. */

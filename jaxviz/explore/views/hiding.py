@@ -82,18 +82,24 @@ def hidden(session: Session, query: Query, check: Check) -> Iterator[Arrays]:
     what = asked.name, kind_of(found), window, stride, np.shape(values)
     maps = levels(method=session.compiling.method(what, levels))
     header: dict[str, Any] = {"target": found.name, "unit": found.unit, "window": window}
-    for steps, one in maps:
-        check()
-        baseline = float(one.baseline[0])
-        rows, cols = (window_starts(pixels.shape[i], window, steps[i]) for i in (0, 1))
-        yield Arrays(
-            {
-                "drop": np.asarray(baseline - one.scores[0], np.float32),
-                "heatmap": np.asarray(one.heatmap[0], np.float32), "rows": rows, "cols": cols,
-            },
-            {**header, "baseline": baseline, "stride": steps[0], "finest": steps[0] == stride},
-        )  # fmt: skip
-    yield Arrays({}, {"share": session.occlusion_share(asked, found, window, stride)})
+    is_finest = False
+    try:
+        for steps, one in maps:
+            check()
+            is_finest = steps[0] == stride
+            baseline = float(one.baseline[0])
+            rows, cols = (window_starts(pixels.shape[i], window, steps[i]) for i in (0, 1))
+            yield Arrays(
+                {
+                    "drop": np.asarray(baseline - one.scores[0], np.float32),
+                    "heatmap": np.asarray(one.heatmap[0], np.float32), "rows": rows, "cols": cols,
+                },
+                {**header, "baseline": baseline, "stride": steps[0], "finest": is_finest},
+            )  # fmt: skip
+        yield Arrays({}, {"share": session.occlusion_share(asked, found, window, stride)})
+    finally:
+        if not is_finest:
+            session.compiling.give_up(what)
 
 
 @view("quick")

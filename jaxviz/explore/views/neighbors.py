@@ -72,15 +72,18 @@ def layout(session: Session, query: Query, check: Check) -> Arrays:
     method = choice(query.text("method", "pca"), "method", METHODS)
     key = method, among.layer
 
-    def arrays() -> dict[str, np.ndarray]:
+    def arrays() -> tuple[dict[str, np.ndarray], int]:
         if method == "pca":
             found, shares = principal_components(among.vectors, k=2)
             others = {"shares": np.asarray(shares, np.float32)}
         else:
             found, others = t_sne(among.vectors), {}
         points = np.asarray(found, np.float32)
-        places, _ = drawn_places(points)
-        return {"points": points, "places": places.astype(np.float32), **others}
+        places, moved = drawn_places(points)
+        return {"points": points, "places": places.astype(np.float32), **others}, moved
 
-    header = {"layer": among.layer, "method": method, "ids": among.ids, "names": among.names}
-    return Arrays(session.kept.get("layouts", key, arrays), header)
+    found, moved = session.kept.get("layouts", key, arrays)
+    return Arrays(found, {
+        "layer": among.layer, "method": method, "ids": among.ids, "names": among.names,
+        "moved": moved,
+    })  # fmt: skip

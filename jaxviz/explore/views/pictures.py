@@ -1,5 +1,6 @@
 """What a network makes of a picture: its layers, the classes, and all maps of a layer."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ def network(session: Session, query: Query, check: Check) -> Arrays:
     ]  # fmt: skip
     return Arrays({}, {
         "title": spec.title, "name": session.network.name, "layers": layers,
-        "head": "head" in session.network.provenance,
+        "code": session.code[session.network.name],
+        "tsne": importlib.util.find_spec("sklearn") is not None,
         "image": session.network.preprocessing.fitted_shape[:2],
         "first": spec.first_layer, "deep": deepest(session),
         "classifier": None if classifier is None else classifier.spec.title,
         "classifierName": None if classifier is None else classifier.name,
+        "classifierCode": None if classifier is None else session.code[classifier.name],
         "fills": {
             one.name: analyses.usual_fill(one)
             for one in (session.network, classifier) if one is not None
