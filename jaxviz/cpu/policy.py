@@ -29,6 +29,9 @@ _MOST_SLICES = 16
 _PRODUCTS_A_NUMBER = {3: 50, 5: 110}
 # Bytes of all pixels and outputs at points; more do not stay in the caches.
 _MOST_BYTES = 1 << 26
+# Bytes of the largest value between layers, of all images that a forward pass takes at a time. The
+# C library maps blocks above 32 MB anew at each call, and several values are in use at once.
+_MOST_VALUE = 20 * 10**6
 # Products that a call saves. Fewer save less time in a hundred calls than they take to compile.
 _LEAST_SAVED = 1 << 28
 # Numbers in a kernel. For smaller ones, spreading takes longer to compile than it saves.
@@ -59,6 +62,11 @@ def compiler_options() -> dict[str, str] | None:
 def batch_size() -> int:
     """Pictures a device at a time: few fit a CPU's caches, many fill other devices."""
     return 8 if on_cpu() else 256
+
+
+def images_together(largest: int) -> int:
+    """How many images a forward pass takes at a time, whose largest value has so many bytes."""
+    return 1 << max(0, min(batch_size(), _MOST_VALUE // largest).bit_length() - 1)
 
 
 def groups_one_by_one(groups: int) -> bool:

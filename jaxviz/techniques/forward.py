@@ -1,6 +1,7 @@
 """Forward passes for loops of one's own, as fast as the techniques make them."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from .._typing import Apply, Images, Params
 from ..cpu import policy
 from ..cpu.compilation import inside_a_trace
 from ..cpu.rewriting import prepared
+from ..jaxpr.recording import record
+from ..jaxpr.tape import split
 
 
 def compiled_forward(
@@ -54,11 +57,21 @@ def compiled_forward(
         ready = jax.jit(prepare)(params)
         return functools.partial(jax.jit(run, compiler_options=options), ready, params)
 
+    @functools.cache
+    def few(shape: tuple[int, ...], dtype: Any) -> int:
+        """How many images do not leave a CPU's caches."""
+        tape = record(function, params, jax.ShapeDtypeStruct((1, *shape), dtype)).tape
+        _, of_images, _ = split(tape, tape.inputs[:-1])
+        avals = [aval for step in of_images for aval in step.output_avals]
+        sizes = [math.prod(aval.shape) * aval.dtype.itemsize for aval in avals]
+        return policy.images_together(max(sizes, default=1))
+
     def forward(images: Images) -> dict[str, Any]:
         image_batch(images)
         if inside_a_trace():
             return dict(zip(names, function(params, images), strict=True))
-        together = _together(images)
+        whole = _is_spread(images) or not policy.on_cpu()
+        together = len(images) if whole else few(images.shape[1:], images.dtype)
         parts = [images[i : i + together] for i in range(0, len(images), together)]
         found = [program(part.shape, part.dtype)(part) for part in parts]
         if len(found) > 1:
@@ -68,7 +81,5 @@ def compiled_forward(
     return forward
 
 
-def _together(images: Images) -> int:
-    """How many images are evaluated at a time: few on a CPU, whose caches they shall not leave."""
-    sharded = isinstance(images, jax.Array) and len(images.sharding.device_set) > 1
-    return len(images) if sharded or not policy.on_cpu() else policy.batch_size()
+def _is_spread(images: Images) -> bool:
+    return isinstance(images, jax.Array) and len(images.sharding.device_set) > 1
