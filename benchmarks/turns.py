@@ -77,7 +77,7 @@ def in_turns(contestants, rounds, benchmark):
     return figures
 
 
-BATCHES = (16, 32, 64)
+BATCHES = (8, 16, 32, 64)
 
 
 def fastest_batch(function):

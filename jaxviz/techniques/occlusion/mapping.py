@@ -16,11 +16,12 @@ from ..._checks import choice, image_type
 from ..._checks import image_shape as checked_shape
 from ..._contract import score_shape, scores_of
 from ..._typing import Apply, Images, Params, Score
+from ...cpu import policy
 from ...cpu.compilation import evaluate, inside_a_trace, program
 from ...incremental import Explanation, WindowedOutputs, explain, windowed_outputs
 from .problem import OcclusionMap, Problem, places_of, problem_of
 
-_FULL_CHUNK = 32  # whole passes at a time: what measures fastest on CPUs, and small
+_MOST_FULL = 32  # whole passes at a time
 
 
 def occlusion_map(
@@ -141,7 +142,7 @@ def full(asked: Problem, grid: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
     """
     score, apply = asked.score, asked.apply
     batch, height, width, _ = asked.images.shape
-    chunk_size = min(asked.chunk_size or _FULL_CHUNK, len(grid) * batch)
+    chunk_size = min(asked.chunk_size or min(policy.batch_size(), _MOST_FULL), len(grid) * batch)
     which = np.repeat(np.arange(batch, dtype=np.int32), len(grid))
     places = np.tile(np.asarray(grid, np.int32), (batch, 1))
     order = chunk_order(len(which), chunk_size)
