@@ -230,7 +230,8 @@ def _groups(pictures: PictureSet, batches: range, size: int, number: int) -> Ite
     for group, skipped, is_last in prefetch(read, pieces(), depth=depth):
         group.skipped.update(skipped)
         if is_last:
-            group.indices[np.isin(group.indices, list(group.skipped))] = NO_IMAGE
+            if group.skipped:
+                group.indices[np.isin(group.indices, list(group.skipped))] = NO_IMAGE
             yield group
 
 
