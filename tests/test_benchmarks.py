@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 from conftest import oracle, script_at
 
@@ -134,3 +136,24 @@ def test_plots_lie_beside_the_results_they_show(plots, tmp_path):
     plots.draw_all(tmp_path)
     drawn = {path.name for path in tmp_path.glob("*.png")}
     assert drawn == {f"growth-a-device-{part}.png" for part in GROWN}
+
+
+def test_products_are_counted_as_xla_counts_them(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    roofline = script_at(BENCHMARKS / "roofline.py")
+    images, kernel = jnp.ones((2, 9, 8, 4)), jnp.ones((3, 3, 2, 6))
+
+    def once(images):
+        maps = jax.lax.conv_general_dilated(
+            images, kernel, (2, 1), "VALID", feature_group_count=2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )  # fmt: skip
+        return maps.reshape(2, -1) @ jnp.ones((144, 5))
+
+    traced = jax.jit(once).trace(images)
+    found = list(roofline.counted(traced.jaxpr.jaxpr))
+    assert sum(one.operations for one in found) == traced.lower().cost_analysis()["flops"]
+    many = jax.jit(lambda x: jax.lax.map(once, x)).trace(jnp.ones((7, *images.shape)))
+    again = [one for one in roofline.counted(many.jaxpr.jaxpr) if one.operations]
+    assert [one.times for one in again] == [7, 7]
+    assert sum(one.num_bytes for one in again) == sum(one.num_bytes for one in found)

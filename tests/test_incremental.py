@@ -344,7 +344,7 @@ def test_values_of_too_many_positions_are_not_held_at_once(monkeypatch: pytest.M
     def fun(x: jax.Array) -> jax.Array:
         return jnp.cumsum(convolution_of(x, small_kernel(3, 3, 2, 4)), axis=1)
 
-    monkeypatch.setattr(planning, "_MOST_NUMBERS", 2000)  # two positions take 2 * 12 * 10 * 4
+    monkeypatch.setattr(policy, "numbers_held", lambda: 2000)  # two positions take 2 * 12 * 10 * 4
     assert_agrees(fun)
 
 

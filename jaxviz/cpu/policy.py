@@ -64,6 +64,20 @@ def batch_size() -> int:
     return 8 if on_cpu() else 256
 
 
+def positions_together() -> int:
+    """How many changed boxes are evaluated at a time, at most.
+
+    A CPU keeps few in its caches; elsewhere each turn of the loop starts its kernels anew, which
+    takes longer than what they do (benchmarks/roofline.py).
+    """
+    return 64 if on_cpu() else 1024
+
+
+def numbers_held() -> int:
+    """How many numbers the evaluation of changed boxes holds meanwhile: 256 MB, elsewhere 1 GB."""
+    return 1 << (26 if on_cpu() else 28)
+
+
 def images_together(largest: int) -> int:
     """How many images a forward pass takes at a time, whose largest value has so many bytes."""
     return 1 << max(0, min(batch_size(), _MOST_VALUE // largest).bit_length() - 1)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..cpu import policy
 from ..jaxpr.tape import Slot, Step, Tape
 from . import rules_elementwise, rules_reduce, rules_shape, rules_window  # noqa: F401
 from .rules import RULES, Windows
@@ -16,10 +17,7 @@ from .windows import Box, Region, bounding_box, reach, union, whole
 _WORTH_A_STEP = 1e9
 _MOST_GROUPS = 3
 
-# Positions evaluated at a time, and numbers held meanwhile (of float32: 256 MB).
-_MOST_CHUNK = 64
-_MOST_BLOCK = 1024
-_MOST_NUMBERS = 1 << 26
+_MOST_BLOCK = 1024  # positions that share a dense tail
 
 
 class Plan(NamedTuple):
@@ -212,12 +210,13 @@ def schedule(tape: Tape, found: Sequence[Group], every: Group, chunk_size: int |
     count = len(every.positions)
     kept_size = sum(math.prod(tape.avals[slot].shape) for slot in kept)
     tail_size = max(kept_size, _most_held(tape, every, range(tail, len(tape.steps))))
-    block = max(1, _MOST_NUMBERS // max(1, tail_size))
-    joined = 2 * count * kept_size <= _MOST_NUMBERS
+    numbers = policy.numbers_held()
+    block = max(1, numbers // max(1, tail_size))
+    joined = 2 * count * kept_size <= numbers
     loops = []
     for group in found:
-        most = _MOST_NUMBERS // max(1, _most_held(tape, group, range(tail)))
-        chunk = chunk_size or max(1, min(_MOST_CHUNK, most))
+        most = numbers // max(1, _most_held(tape, group, range(tail)))
+        chunk = chunk_size or max(1, min(policy.positions_together(), most))
         loops.append(_loop(len(group.positions), count if joined else block, chunk))
     joint = _loop(count, block, min(block, count)) if joined else None
     return Schedule(tail, tuple(kept), tuple(loops), joint)
