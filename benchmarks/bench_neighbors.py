@@ -11,6 +11,15 @@ QUERIES, DIM, K = 1000, 4096, 10
 @pytest.mark.parametrize("rows", [20_000, 100_000])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def bench_neighbors(metric, rows, tmp_path, compare):
+    beside_others(QUERIES, metric, rows, tmp_path, compare)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def bench_neighbors_one_query(metric, tmp_path, compare):
+    beside_others(1, metric, 100_000, tmp_path, compare)
+
+
+def beside_others(number, metric, rows, tmp_path, compare):
     """The database is mapped from disk for us, and lies in memory for the others.
 
     faiss knows no cosine: its vectors get unit length before, which is not timed. Distances are
@@ -21,7 +30,7 @@ def bench_neighbors(metric, rows, tmp_path, compare):
     database = np.lib.format.open_memmap(path, "w+", np.float32, (rows, DIM))
     for first in range(0, rows, 1000):
         database[first : first + 1000] = rng.standard_normal((1000, DIM), np.float32)
-    queries = rng.standard_normal((QUERIES, DIM), np.float32)
+    queries = rng.standard_normal((number, DIM), np.float32)
     del database
     mapped = np.load(path, mmap_mode="r")
     contestants = {
@@ -36,7 +45,7 @@ def bench_neighbors(metric, rows, tmp_path, compare):
         except ImportError:
             continue
     about = {"database": rows, "dim": DIM, "k": K}
-    compare(contestants, number=QUERIES, unit="queries", rounds=5, **about)
+    compare(contestants, number=number, unit="queries", rounds=5, **about)
     path.unlink()
 
 

@@ -20,7 +20,7 @@ _PIECE_BYTES = 2**26  # of the database, and of its estimates, at a time
 _QUERIES = 2048  # looked up together
 _BFLOAT16_TERMS = 2**36  # in all products, from which compiling for bfloat16 is worth while
 _KEPT = 32  # times k: the pairs kept for each query before they are measured
-_ROWS = 32  # whose estimates stay in a core's cache
+_CACHED = 2**15  # estimates that stay in a core's cache
 _GROUP = 8  # rows of which the nearest stands for all, and groups for each of the k
 _PAIRS = 512  # measured by one thread at a time
 _SLACK = 1 + 1e-6  # more than rounding a distance to float32 can change its square
@@ -150,8 +150,9 @@ class Search:
         limits = self.bounds * (_SLACK * self.frame.scale**2) - levels.per_query
         limits = np.nextafter(limits.astype(np.float32), np.float32(np.inf))
         places, least = [], []
-        for first in range(0, len(products), _ROWS):
-            block = slice(first, first + _ROWS)
+        step = max(1, _CACHED // len(limits))
+        for first in range(0, len(products), step):
+            block = slice(first, first + step)
             adjusted = levels.adjust(products[block], levels.per_row[block])
             near = np.flatnonzero(adjusted <= limits)
             places.append(near + first * len(limits))
