@@ -56,7 +56,7 @@ def compare_with_torch(network, model, images, compare):
     }
     if DEVICE == "cpu":
         plain = jax.jit(lambda params, images: network.apply(params, images)[last])
-        contestants["jaxviz, JAX's own compiler options"] = lambda: np.asarray(
+        contestants["jax.jit"] = lambda: np.asarray(
             plain(network.params, images)
         )
     if DEVICE == "cuda":
