@@ -56,9 +56,7 @@ def compare_with_torch(network, model, images, compare):
     }
     if DEVICE == "cpu":
         plain = jax.jit(lambda params, images: network.apply(params, images)[last])
-        contestants["jax.jit"] = lambda: np.asarray(
-            plain(network.params, images)
-        )
+        contestants["jax.jit"] = lambda: np.asarray(plain(network.params, images))
     if DEVICE == "cuda":
         faster = torch.compile(model)
         contestants["torch.compile"] = lambda: in_torch(faster)
