@@ -78,7 +78,7 @@ function partLines() {
     color: [...maxima, `gray = jaxviz.analyses.channel_maxima(`, `    network, jaxviz.analyses.in_gray(network, pixels), ${own[0]}`, `)`],
     made: [`made = jaxviz.analyses.feature_images(network, layer=${own[0]}, channels=[${own[1]}], steps=128)`],
   };
-  return [...opened()].flatMap((name) => parts[name] ?? []);
+  return [...opened()].flatMap((name) => (Object.hasOwn(parts, name) ? parts[name] : []));
 }
 
 /** The lines of a view. */
