@@ -54,8 +54,9 @@ def compiled_forward(
     def program(shape: tuple[int, ...], dtype: Any) -> Callable[[Any], list[Any]]:
         prepare, run = prepared(function, params, jax.ShapeDtypeStruct(shape, dtype), known=0)
         options = policy.compiler_options()
-        ready = jax.jit(prepare)(params)
-        return functools.partial(jax.jit(run, compiler_options=options), ready, params)
+        kept = jax.device_put(params)
+        ready = jax.jit(prepare)(kept)
+        return functools.partial(jax.jit(run, compiler_options=options), ready, kept)
 
     @functools.cache
     def few(shape: tuple[int, ...], dtype: Any) -> int:
