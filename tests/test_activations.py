@@ -47,6 +47,25 @@ def test_a_compiled_forward_pass_answers_batches_of_any_size(small):
         jaxviz.compiled_forward(apply, params, layers="ou")(images)
 
 
+def test_a_compiled_forward_pass_keeps_the_parameters_that_it_was_given():
+    params = {"scale": np.float32(2)}
+    forward = jaxviz.compiled_forward(
+        lambda params, images: {"out": images * params["scale"]}, params, layers="out"
+    )
+    params["scale"] = np.float32(5)
+    for number in (1, 2):
+        np.testing.assert_array_equal(forward(np.ones((number, 2, 2, 1), np.float32))["out"], 2)
+
+
+def test_a_compiled_forward_pass_refuses_images_that_depend_on_one_another():
+    def centered(params, images):
+        return {"out": images - images.mean(axis=0)}
+
+    forward = jaxviz.compiled_forward(centered, (), layers="out")
+    with pytest.raises(InputError, match="depend on"):
+        forward(np.ones((16, 2, 2, 1), np.float32))
+
+
 def test_what_nobody_asked_for_is_not_computed():
     def apply(params, images):
         def explode(_):

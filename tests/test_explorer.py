@@ -505,16 +505,19 @@ def test_what_nobody_waits_for_is_not_compiled_to_its_end():
 
         return levels
 
-    assert compiling.method("a", maps("a")) == "full"
+    def method(name):
+        return compiling.method(name, maps(name), lambda level: level == 2)
+
+    assert method("a") == "full"
     while not done:
         time.sleep(0.001)
-    compiling.method("b", maps("b"))  # which takes the place of the other
+    method("b")  # which takes the place of the other
     go_on.set()
-    while ("b", 2) not in done or compiling.method("b", maps("b")) != "incremental":
+    while ("b", 2) not in done or method("b") != "incremental":
         time.sleep(0.001)
     assert done == [("a", 0), *(("b", level) for level in range(3))]
     go_on.clear()
-    assert compiling.method("a", maps("a")) == "full"  # begun again
+    assert method("a") == "full"  # begun again
     while len(done) < 5:
         time.sleep(0.001)
     compiling.give_up("a")

@@ -179,8 +179,8 @@ def test_neighbors_lead_from_picture_to_picture(open_page):
         ("view=channel&layer=conv5&channel=3", "one"),
         ("view=channel&layer=conv5&channel=3&open=gradients&method=deconvolution", "answers"),
         ("view=channel&layer=conv5&channel=3&open=gradients&origin=unit&row=2&col=4", "answers"),
-        ("view=channel&layer=conv5&channel=3&open=spread.color&method=nonsense", "gray"),
-        ("view=hidden&layer=conv5&target=Egyptian cat&window=112&stride=112", "heatmap"),
+        ("view=channel&layer=conv5&channel=3&open=spread.color.toString&method=nonsense", "gray"),
+        ("view=hidden&layer=conv5&target=0285&window=112&stride=112", "heatmap"),
     ],
 )
 def test_the_lines_of_a_view_run_and_give_its_numbers(open_page, address, state, name):

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Compiling:
@@ -16,7 +18,9 @@ class Compiling:
         self._compiled: dict[Hashable, Future[bool]] = {}
         self._wanted: Hashable = None
 
-    def method(self, what: Hashable, maps: Callable[[], Iterable[Any]]) -> str:
+    def method(
+        self, what: Hashable, maps: Callable[[], Iterable[T]], is_last: Callable[[T], bool]
+    ) -> str:
         """How to occlude: step by step once that is compiled, which is begun here, else in whole.
 
         Compilation takes many seconds, and whole passes are compiled once for all windows. `maps`
@@ -25,10 +29,12 @@ class Compiling:
         """
 
         def compile_all() -> bool:
-            made = iter(maps())
-            while self._wanted == what:
-                if next(made, None) is None:
-                    return True
+            if self._wanted == what:
+                for one in maps():
+                    if is_last(one):
+                        return True
+                    if self._wanted != what:
+                        break
             return False
 
         with self._lock:

@@ -97,8 +97,6 @@ def open_pictures(folder: str | os.PathLike[str], preprocessing: Preprocessing) 
 class PackedPictures:
     """A packed set; see `open_packed`."""
 
-    read_size = 256
-
     def __init__(
         self, folder: Path, manifest: dict[str, Any], preprocessing: Preprocessing
     ) -> None:
@@ -127,6 +125,8 @@ class PackedPictures:
         self._stored = np.concatenate(stored).reshape(len(self.paths), 2)
         self._starts = self._places()
         self._as_they_are = self._ready(int(manifest["crop"]))
+        stored_ones = self._stored.any(axis=1)
+        self.read_size = 256 if self._as_they_are[stored_ones].all() else 32
 
     def _places(self) -> np.ndarray:
         """Where in its shard each picture's bytes begin."""

@@ -101,7 +101,7 @@ class FolderPictures:
         found = hashlib.sha256(f"{how.resize} {how.crop} {how.samples}\n".encode())
         below = f"{self._root}{os.sep}".removeprefix(HERE) if self._root else ""
         for path in texts_of(self.paths):
-            inside = path.startswith(below)
+            inside = path.startswith(below) and os.pardir not in path
             name = path[len(below) :] if inside else os.path.relpath(path, self._root)
             try:
                 status = Path(path).stat()

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from .._checks import image_batch
 from .._contract import layer_names, outputs_of, selected
+from .._independence import independent
 from .._typing import Apply, Images, Params
 from ..cpu import policy
 from ..cpu.compilation import inside_a_trace
@@ -33,7 +34,8 @@ def compiled_forward(
         layers: exact names; what only other layers need is not computed.
 
     Raises:
-        InputError: when `forward` is called and a layer is not among the outputs.
+        InputError: when `forward` is called and a layer is not among the outputs, or, on a CPU, the
+            images of a batch depend on one another.
 
     Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", section 4.1.
 
@@ -45,23 +47,24 @@ def compiled_forward(
     2.0
     0.0
     """
-    names = layer_names(layers)
+    names, kept = layer_names(layers), jax.device_put(params)
 
     def function(params: Params, images: Any) -> list[Any]:
         return selected(apply, outputs_of(apply, params, images), names, len(images))
 
     @functools.cache
     def program(shape: tuple[int, ...], dtype: Any) -> Callable[[Any], list[Any]]:
-        prepare, run = prepared(function, params, jax.ShapeDtypeStruct(shape, dtype), known=0)
+        prepare, run = prepared(function, kept, jax.ShapeDtypeStruct(shape, dtype), known=0)
         options = policy.compiler_options()
-        kept = jax.device_put(params)
-        ready = jax.jit(prepare)(kept)
-        return functools.partial(jax.jit(run, compiler_options=options), ready, kept)
+        return functools.partial(
+            jax.jit(run, compiler_options=options), jax.jit(prepare)(kept), kept
+        )
 
     @functools.cache
     def few(shape: tuple[int, ...], dtype: Any) -> int:
-        """How many images do not leave a CPU's caches."""
-        tape = record(function, params, jax.ShapeDtypeStruct((1, *shape), dtype)).tape
+        """How many images do not leave a CPU's caches; refuse those that depend on one another."""
+        independent(apply, kept, shape)
+        tape = record(function, kept, jax.ShapeDtypeStruct((1, *shape), dtype)).tape
         _, of_images, _ = split(tape, tape.inputs[:-1])
         avals = [aval for step in of_images for aval in step.output_avals]
         sizes = [math.prod(aval.shape) * aval.dtype.itemsize for aval in avals]
@@ -70,7 +73,7 @@ def compiled_forward(
     def forward(images: Images) -> dict[str, Any]:
         image_batch(images)
         if inside_a_trace():
-            return dict(zip(names, function(params, images), strict=True))
+            return dict(zip(names, function(kept, images), strict=True))
         whole = _is_spread(images) or not policy.on_cpu()
         together = len(images) if whole else few(images.shape[1:], images.dtype)
         parts = [images[i : i + together] for i in range(0, len(images), together)]

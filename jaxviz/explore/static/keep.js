@@ -28,16 +28,20 @@ function savePicture() {
   });
 }
 
+/** The open parts of a channel that there are, the one opened last at the end. */
+const parts = () => [...opened()].filter((name) => ["gradients", "spread", "color", "made"].includes(name)
+  || (name === "effects" && network.classifierName === network.name));
+
 /** Where the arrays and the figure of the view are; null where it has none. */
 function addresses() {
   const { picture, layer, view, channel, target, window, stride, fill, score, layout } = state;
-  const part = [...opened()].at(-1);
+  const part = parts().at(-1);
   const [name, query] = {
     wall: ["maps", { picture, layer, exact: 1 }],
-    channel: {
+    channel: ({
       gradients: ["gradients", ofGradients()], effects: ["effects", { picture, ...ofChannel() }],
       spread: ["spread", ofChannel()], color: ["color", ofChannel()],
-    }[part] ?? ["maps", { picture, layer, exact: 1 }],
+    })[part] ?? ["maps", { picture, layer, exact: 1 }],
     hidden: ["hidden", { picture, target: target ?? "", window, stride, fill, score }],
     map: ["layout", { layer, ...(layout ? { method: layout } : {}) }],
     filters: ["filters", { layer, exact: 1 }],
@@ -64,13 +68,15 @@ const text = (value) => JSON.stringify(value);
 function partLines() {
   const { layer, channel, origin, row, col, method } = ofGradients();
   const asked = [text(layer), channel];
+  const hasMaps = network.layers.find((one) => one.name === layer)?.shape.length === 3;
   const from = origin === "map" ? `jaxviz.map_energy(${asked.join(", ")})`
+    : !hasMaps ? `jaxviz.channel_mean(${asked.join(", ")})`
     : row === undefined ? `jaxviz.unit(${asked.join(", ")}, *numpy.unravel_index(one.argmax(), one.shape))`
     : `jaxviz.unit(${[...asked, row, col].join(", ")})`;
   const own = [text(state.layer), ofChannel().channel];
   const maxima = ['some = jaxviz.analyses.read_pictures(network, ["picture.jpg", "other.jpg"])',
     "pixels = numpy.stack([one.pixels for one in some])"];
-  const parts = {
+  const written = {
     gradients: [`answers = jaxviz.${method.replaceAll("-", "_")}(*run, images, score=${from}).values[0]`],
     effects: [`effects = jaxviz.channel_effects(`, `    *run, images, score=jaxviz.channel_mean(network.spec.logits),`,
       `    layer=${own[0]}, channel=${own[1]},`, `)[0]`],
@@ -78,7 +84,7 @@ function partLines() {
     color: [...maxima, `gray = jaxviz.analyses.channel_maxima(`, `    network, jaxviz.analyses.in_gray(network, pixels), ${own[0]}`, `)`],
     made: [`made = jaxviz.analyses.feature_images(network, layer=${own[0]}, channels=[${own[1]}], steps=128)`],
   };
-  return [...opened()].flatMap((name) => (Object.hasOwn(parts, name) ? parts[name] : []));
+  return parts().flatMap((name) => written[name]);
 }
 
 /** The lines of a view. */
@@ -90,8 +96,8 @@ function lines() {
   const target = state.target ?? "";
   const mapped = target.includes(":");
   const best = document.querySelector("#classes li")?.dataset.index ?? "None";
-  const asked = /^\d+$/.test(target) ? target : target ? text(target) : best;
-  const [window, stride] = [Number(state.window ?? 32), Number(state.stride ?? 8)];
+  const asked = /^\d+$/.test(target) ? Number(target) : target ? text(target) : best;
+  const [window, stride] = [Number(state.window) || 32, Number(state.stride) || 8];
   return {
     wall: [...picture, `maps = jaxviz.activation_maps(*run, images, layers=${text(layer)})[${text(layer)}]`],
     channel: [...picture,
@@ -99,7 +105,7 @@ function lines() {
       `one = maps[0, ..., ${channel}]`,
       `best = jaxviz.top_patches(*run, [images], layers=${text(layer)}, k=1)[${text(layer)}]`,
       ...partLines()],
-    hidden: [...load.slice(0, 2), `network = ${mapped ? network.code : network.classifierCode}`,
+    hidden: [...load.slice(0, 2), `network = ${mapped ? network.code : network.classifierCode ?? network.code}`,
       `found = jaxviz.analyses.occlusion(`,
       `    network, ["picture.jpg"], targets=${asked}, window=${window}, stride=${stride},`,
       `    fill=${state.fill ? text(state.fill) : "None"}, score=${text(state.score ?? "log-probability")},`,

@@ -79,7 +79,11 @@ function startLayers(network) {
     const next = step && names[names.indexOf(state.layer) + step];
     if (next) pick(next);
   });
-  watch((changed) => changed.has("layer") && mark());
+  watch((changed) => {
+    if (!changed.has("layer")) return;
+    if (network.layers.every((layer) => layer.name !== state.layer)) show({ layer: null }, { replace: true });
+    mark();
+  });
   mark();
 }
 

@@ -80,7 +80,7 @@ def hidden(session: Session, query: Query, check: Check) -> Iterator[Arrays]:
         stride=stride, fill=values,
     )  # fmt: skip
     what = asked.name, kind_of(found), window, stride, np.shape(values)
-    maps = levels(method=session.compiling.method(what, levels))
+    maps = levels(method=session.compiling.method(what, levels, lambda one: one[0][0] == stride))
     header: dict[str, Any] = {"target": found.name, "unit": found.unit, "window": window}
     is_finest = False
     try:
