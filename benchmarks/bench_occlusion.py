@@ -11,13 +11,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 import turns
+from million import memory
 from peers.layers import LAYERS, jax_network, random_kernels
 
 import jaxviz
@@ -238,14 +238,9 @@ def bench_occlusion_memory(compare):
 
 def _memory_child(name, stride, image_size):
     case = Ours(name, 16, stride, image_size)
-
-    def resident():
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-    before = resident()
+    before = memory("VmHWM")
     case.incremental()
-    report = {"positions": len(case.tops), "before_mb": before, "peak_mb": resident()}
+    report = {"positions": len(case.tops), "before_mb": before, "peak_mb": memory("VmHWM")}
     print(json.dumps(report))
 
 
