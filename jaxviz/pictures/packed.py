@@ -141,10 +141,9 @@ class PackedPictures:
         They are what packing fitted, for a network that crops no less.
         """
         crop = self._preprocessing.crop
-        is_fitted = (self._stored == crop).all(axis=1) & (self._stored != self._sizes).any(axis=1)
-        if self._preprocessing.resize == crop:
-            is_fitted |= (self._stored == crop).all(axis=1)
-        return is_fitted & (packed == crop)
+        fits = (self._stored == crop).all(axis=1) & (packed == crop)
+        is_cut = (self._stored != self._sizes).any(axis=1)
+        return fits & (is_cut | (self._preprocessing.resize == crop))
 
     def _manifest_time(self) -> int:
         return (self._folder / MANIFEST).stat().st_mtime_ns
