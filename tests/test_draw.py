@@ -186,7 +186,8 @@ def test_a_style_sets_the_size_of_letters_and_pictures(name, size, scale):
         if text.get_text():
             assert text.get_fontfamily() == ["DejaVu Serif"]
             assert text.get_fontsize() in (size, 1.25 * size, 0.875 * size)
-    sides = [one.axes[-2].get_window_extent().width for one in (usual, figure)]
+    shown = [[i for axes in one.axes for i in axes.images] for one in (usual, figure)]
+    sides = [images[-1].get_window_extent().width for images in shown]
     assert sides[1] / sides[0] == pytest.approx(scale, rel=0.25)
 
 

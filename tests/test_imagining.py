@@ -70,10 +70,10 @@ def test_the_figure_comes_in_pages_with_variants_together(own):
     assert found.columns == 4
     pages = dict(draw.pages_of(found))
     assert list(pages) == ["-01", "-02", "-03", "-04"]
-    assert len(pages["-04"].axes) == 4
+    assert len(pages["-04"].axes[0].images) == 4
     few = analyses.feature_images(network, layer="maps", channels=[1], steps=2)
     ((ending, figure),) = draw.pages_of(few)
-    assert (ending, len(figure.axes)) == ("", 1)
+    assert (ending, len(figure.axes[0].images)) == ("", 1)
 
 
 def test_imagine(own, command):

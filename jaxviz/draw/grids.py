@@ -7,9 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .figure import blank, show
+from .figure import blank, place, show
 from .saving import canvas_of
 from .style import SCREEN, Style
+
+_GAP = 0.06  # inches between the pictures of a grid
 
 
 class Tile(NamedTuple):
@@ -37,20 +39,27 @@ def tile_grid(
 ) -> Figure:
     """A grid of pictures, row by row; gray ones hold values from 0 to 1.
 
+    Captions wider than a tile are folded. The axes are the whole figure, in inches from below.
+
     >>> figure = tile_grid([Tile(np.eye(3), "eye"), Tile(np.ones((3, 3)))], columns=2)
-    >>> len(figure.axes)
+    >>> len(figure.axes[0].images)
     2
     """
     rows = -(-len(tiles) // columns)
-    lines = max((t.caption.count("\n") + 1 if t.caption else 0) for t in tiles)
     side = tile_size * style.scale
-    size = side + style.room(0.03 + 0.15 * lines if lines else 0)
-    figure = blank(columns * side + 0.2, rows * size + style.room(0.4), title, style)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, tile in zip(grid.flat, tiles, strict=False):
-        show(axes, *tile)
+    tiles = [t._replace(caption=style.fold(t.caption, side)) for t in tiles]
+    above = style.room(0.15 * _most_lines(tiles)) + _GAP
+    width, height = columns * side + 0.2, rows * (side + above) + 0.1
+    figure = blank(width, height + (style.room(0.25) if title else 0), title, style, laid_out=False)
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all: each takes as long as ten pictures
+    axes.set_axis_off()
+    bottom = 0.05 + (rows - 1) * (side + above)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        left = 0.1 + column * side + _GAP / 2
+        place(axes, (left, bottom - row * (side + above), side - _GAP), *tile)
+    width, height = figure.get_size_inches()
+    axes.set(xlim=(0, width), ylim=(0, height))
     return figure
 
 
@@ -76,7 +85,7 @@ def montage(
         for row in rows
     ]
     columns = max(len(row.tiles) for row in rows)
-    lines = max((t.caption.count("\n") + 1 if t.caption else 0) for r in rows for t in r.tiles)
+    lines = max(_most_lines(row.tiles) for row in rows)
     letters = max(len(line) for row in rows for line in row.title.split("\n"))
     label = style.room(0.085 * letters) + 0.1
     size = side + style.room(0.15 * lines)
@@ -96,6 +105,11 @@ def montage(
     if separate_first:
         _rule_after(figure, grid)
     return figure
+
+
+def _most_lines(tiles: Sequence[Tile]) -> int:
+    """The number of lines of the longest caption."""
+    return max((t.caption.count("\n") + 1 if t.caption else 0) for t in tiles)
 
 
 def _rule_after(figure: Figure, grid: Any) -> None:

@@ -17,7 +17,7 @@ def filters(analysis: FilterAnalysis, *, style: Style = SCREEN) -> Figure:
 
     >>> import jaxviz
     >>> analysis = jaxviz.analyses.filters(jaxviz.load("alexnet"), "conv1", top=8)
-    >>> len(filters(analysis).axes)
+    >>> len(filters(analysis).axes[0].images)
     8
     """
     number, inputs = analysis.num_filters, analysis.size[2]

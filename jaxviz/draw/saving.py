@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -137,11 +138,24 @@ def _vector_settings() -> Iterator[None]:
         yield
 
 
+def _texts(figure: Figure) -> list[Text]:
+    """What letters a figure shows: not the labels of axes that are off, which would be made now."""
+    hidden = {axis for axes in figure.axes if not axes.axison for axis in (axes.xaxis, axes.yaxis)}
+    waiting: list[Artist] = [figure]
+    found = []
+    while waiting:
+        artist = waiting.pop()
+        if isinstance(artist, Text):
+            found.append(artist)
+        waiting += [child for child in artist.get_children() if child not in hidden]
+    return found
+
+
 @contextlib.contextmanager
 def canvas_of(figure: Figure) -> Iterator[FigureCanvasAgg]:
     """Make a figure ready to draw: plain texts in its font, and a layout that then stays."""
     style = getattr(figure, "style", SCREEN)
-    for text in figure.findobj(Text):
+    for text in _texts(figure):
         text.set_parse_math(False)  # $ begins no formula
         text.set_text(printable(text.get_text()))
         font = style.font_of(text.get_text(), weight=text.get_fontweight())

@@ -95,26 +95,24 @@ def multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None =
 
 
 class Costs(NamedTuple):
-    """What positions cost: `steps` have multiply-adds, `extents` are of boxes, by slot."""
+    """What positions cost: `steps` have multiply-adds, of boxes of so many rows and columns.
+
+    `extents` holds the different ones, (extents, positions); `axes` says which are a slot's.
+    """
 
     steps: list[Step]
-    extents: dict[int, np.ndarray]
+    extents: np.ndarray
+    axes: dict[Slot, list[int]]
 
     def of_group(self, rows: np.ndarray) -> int:
         """Multiply-adds of these positions as one group, whose boxes have the largest extents."""
-        largest: dict[Slot, list[int]] = {
-            slot: sizes[rows].max(axis=0).tolist() for slot, sizes in self.extents.items()
-        }
+        largest = self.extents[:, rows].max(axis=1).tolist()
+        sizes = {slot: [largest[axis] for axis in axes] for slot, axes in self.axes.items()}
         each = (
-            multiply_adds(step, largest[step.outputs[0]], largest.get(step.inputs[0]))
+            multiply_adds(step, sizes[step.outputs[0]], sizes.get(step.inputs[0]))
             for step in self.steps
         )
         return len(rows) * sum(each)
-
-    def columns(self) -> np.ndarray:
-        """The different extents of outputs, (columns, positions): what groups can differ in."""
-        reached = [self.extents[step.outputs[0]] for step in self.steps]
-        return np.unique(np.concatenate(reached, axis=1), axis=1).T
 
 
 def costs(tape: Tape, regions: Mapping[int, Region]) -> Costs:
@@ -123,8 +121,18 @@ def costs(tape: Tape, regions: Mapping[int, Region]) -> Costs:
         for step in tape.steps
         if step.outputs[0] in regions and multiply_adds(step, step.output_avals[0].shape)
     ]
-    extents = {slot: np.maximum(region.high - region.low, 0) for slot, region in regions.items()}
-    return Costs(steps, extents)
+    measured = {slot for step in steps for slot in (step.outputs[0], step.inputs[0])}
+    numbers: dict[bytes, int] = {}
+    axes: dict[Slot, list[int]] = {}
+    kept: list[np.ndarray] = []
+    for slot in sorted(regions.keys() & measured):
+        axes[slot] = []
+        for extent in np.maximum(regions[slot].high - regions[slot].low, 0).T:
+            if extent.tobytes() not in numbers:
+                numbers[extent.tobytes()] = len(kept)
+                kept.append(extent)
+            axes[slot].append(numbers[extent.tobytes()])
+    return Costs(steps, np.array(kept), axes)
 
 
 class Split(NamedTuple):
@@ -160,14 +168,13 @@ def grouped(of: Costs, count: int) -> list[np.ndarray]:
     """
     if not of.steps:
         return [np.arange(count)]
-    columns = of.columns()
-    found = [best_split(np.arange(count), columns, of.of_group)]
+    found = [best_split(np.arange(count), of.extents, of.of_group)]
     while len(found) < _MOST_GROUPS:
         best = max(found, key=lambda split: split.saved)
         if best.saved <= _WORTH_A_STEP * len(of.steps):
             break
         found = [split for split in found if split is not best]
-        found.extend(best_split(rows, columns, of.of_group) for rows in best.parts)
+        found.extend(best_split(rows, of.extents, of.of_group) for rows in best.parts)
     return [split.rows for split in found]
 
 

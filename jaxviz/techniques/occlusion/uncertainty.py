@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import stdtrit
 
 from ..._blur import blurred
 from ..._checks import InputError, count, image_batch, random_key
@@ -110,6 +109,8 @@ def occlusion_statistics(
     scores, heatmaps, baseline = stacked("scores"), stacked("heatmap"), stacked("baseline")[0]
     if scores.ndim != 4:
         raise InputError(f"score: expected one number an image, got {scores.shape[4:]}")
+    from scipy.special import stdtrit  # slow, and needed by few
+
     drops = baseline[None, :, None, None] - scores
     drop, error = _mean_and_error(drops)
     heatmap, heatmap_error = _mean_and_error(heatmaps)
