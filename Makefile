@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 OPTIMIZED := JAX_DISABLE_MOST_OPTIMIZATIONS=0
 RANDOM_NETWORKS := tests/test_incremental.py tests/test_incremental_accuracy.py tests/test_receptive_field.py
 
-.PHONY: tour explore atlas test test-slow test-x64 test-oracles test-modes check bench bench-gpu clean
+.PHONY: tour explore atlas docs test test-slow test-x64 test-oracles test-modes test-lowest check bench bench-gpu clean
 
 tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
@@ -15,6 +15,11 @@ explore: $(VENV)/installed-explore
 # What excites every channel of both networks, in the example photographs.
 atlas: $(VENV)/installed
 	$(BIN)/jaxviz atlas --network alexnet --network squeezenet --output atlas
+
+# The site: guides, lecture, gallery and reference; it runs all their code, in some minutes.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html examples/site build/docs
+	@echo build/docs/index.html
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle"
@@ -39,6 +44,13 @@ test-modes: $(VENV)/installed-test
 	JAX_DEBUG_INFS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 	JAX_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not compiled"
 	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" -n 2 --dist loadfile -m "not slow"
+
+# With the lowest versions that pyproject.toml allows.
+test-lowest:
+	rm -rf build/lowest && $(PYTHON) -m venv build/lowest
+	sed -nE 's/^  "([a-z-]+)>=([0-9.]+)",$$/\1==\2/p' pyproject.toml | sort -u > build/lowest.txt
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" --constraint build/lowest.txt
+	build/lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle and not once"
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .

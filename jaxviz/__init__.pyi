@@ -21,6 +21,7 @@ from .networks.opening import open_network as open_network
 from .networks.spec import NetworkSpec as NetworkSpec
 from .networks.table import layer_table as layer_table
 from .networks.tokens import with_token_maps as with_token_maps
+from .pictures.examples import example_folder as example_folder
 from .pictures.preprocessing import Preprocessing as Preprocessing
 from .sweep.batches import top_patches as top_patches
 from .techniques.activations import activation_maps as activation_maps

@@ -11,9 +11,8 @@ from browsing import barriers, watched
 from test_atlas import data, entry
 
 import jaxviz
-from jaxviz import sweep
+from jaxviz import example_folder, sweep
 from jaxviz.atlas import AtlasNetwork, write_atlas
-from jaxviz.report.tour import example_folder
 
 pytestmark = pytest.mark.once
 

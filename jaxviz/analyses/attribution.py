@@ -151,7 +151,7 @@ def attribution(
 
     Args:
         network: what `jaxviz.load` returns.
-        pictures: paths, PIL images, uint8 arrays, or `Picture`s.
+        pictures: paths, PIL images, uint8 arrays, or each a `Picture`.
         methods: names from `METHODS`; by default all that the network has. Occlusion's window is a
             seventh of the image, its stride a quarter of that.
         targets: a class by index or name, or "LAYER:CHANNEL", a feature map; by default each

@@ -117,7 +117,7 @@ def occlusion(
 
     Args:
         network: what `jaxviz.load` returns.
-        pictures: paths, PIL images, uint8 arrays, or `Picture`s.
+        pictures: paths, PIL images, uint8 arrays, or each a `Picture`.
         targets: what to explain, one for all pictures or one for each: a class by index or name, or
             "LAYER:CHANNEL", a feature map. By default each picture's most probable class.
         window: size of the hidden part in pixels, one number or (rows, cols).

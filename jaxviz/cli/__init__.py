@@ -13,6 +13,7 @@ from .exploring import explore
 from .folder_commands import neighbors, tour
 from .gradient_commands import attribute, compare
 from .imagining import imagine
+from .info_command import info
 from .picture_commands import activations, filters, occlude
 from .probing import probe
 from .startup import prepare, print_any_name
@@ -41,6 +42,7 @@ for command in (
     app.command()(describable(command, takes_head=command is not probe))
 app.command()(pack)
 app.command()(draw)
+app.command()(info)
 
 
 _INTERRUPTED = 130  # the code that typer returns for KeyboardInterrupt
@@ -48,7 +50,10 @@ _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for i
 
 
 def main() -> None:
-    """Run the command line: a user's mistake is one line on standard error and exit code 2."""
+    """Run the command line: a user's mistake is one line on standard error and exit code 2.
+
+    What nobody expects ends in its traceback, with a line that says how to report it.
+    """
     print_any_name()
     try:
         code = app(prog_name="jaxviz", standalone_mode=False)
@@ -58,15 +63,19 @@ def main() -> None:
             message = f"{message[0].lower()}{message[1:].rstrip('.')}"
             print(f"jaxviz: {message}; see {name} --help", file=sys.stderr)
         code = 2
-    except ValueError as error:
+    except OSError as error:  # the file system refuses: a name too long, no permission
+        print(f"jaxviz: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        code = 2
+    except Exception as error:
         from .._checks import InputError
 
         if not isinstance(error, InputError):
+            error.add_note(
+                "jaxviz: this should not happen; please report it, with the lines above and what "
+                "`jaxviz info` prints"
+            )
             raise
         print(f"jaxviz: {error}", file=sys.stderr)
-        code = 2
-    except OSError as error:  # the file system refuses: a name too long, no permission
-        print(f"jaxviz: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         code = 2
     if code == _INTERRUPTED:
         print(

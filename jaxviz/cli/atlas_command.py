@@ -71,7 +71,7 @@ def atlas(
     from .._checks import InputError
     from ..analyses.labels import labels_of, read_labels
     from ..atlas import AtlasNetwork, write_atlas
-    from ..report.tour import example_folder
+    from ..pictures.examples import example_folder
 
     names: list[str | None] = [*dict.fromkeys(network or ())] or [None]
     if weights is not None and len(names) > 1:

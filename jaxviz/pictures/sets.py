@@ -40,7 +40,7 @@ class PictureSet(Protocol):
         ...
 
     def read(self, start: int, out: np.ndarray) -> dict[int, Skipped]:
-        """Read the pictures from `start` on into `out`, uint8 (n, *image_shape).
+        """Read the pictures from `start` on into `out`, uint8 (n, height, width, channel).
 
         Returns those that were skipped, by number. May be called from several threads.
         """

@@ -17,6 +17,7 @@ from ..analyses.labels import labels_of
 from ..files import claim_folder, write_manifest, write_whole
 from ..networks.catalog import networks
 from ..networks.network import Network
+from ..pictures.examples import example_folder
 from ..pictures.folders import Skipped, find_pictures
 from ..pictures.sets import ArrayPictures, PictureSet, load_pictures
 from ..sweep import Features
@@ -59,13 +60,6 @@ class Section(NamedTuple):
     key: str
     plates: list[Plate]
     missing: str = ""
-
-
-def example_folder() -> Path:
-    """The example photographs: inside the package when installed, beside it in a clone."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "examples"
-    return inside if inside.is_dir() else package.parent / "examples" / "images"
 
 
 def example_pictures() -> list[Path]:
