@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "examples" / "site"
 LECTURE = sorted((SITE / "lecture").glob("*.py"))
 GUIDES = sorted(path for path in SITE.rglob("*.md") if "```{code-cell}" in path.read_text())
-SLOW = {"gallery", "is_this_heatmap_worth_anything", "a_figure_for_a_paper"}
+SLOW = {"gallery", "your_own_classes"}
 PACKAGES = ("analyses", "draw", "sweep", "porting")
 
 
@@ -91,7 +91,7 @@ def test_a_page_runs_and_shows_pictures(path, monkeypatch, capsys):
     for one in shown:
         if hasattr(one, "_repr_png_"):
             assert one._repr_png_()[:4] == b"\x89PNG"
-    assert len(shown) >= (2 if path.parent.name == "lecture" else 0)
+    assert shown or path.parent.name != "lecture"
     out = capsys.readouterr().out
     assert out or path.stem in ("gallery", "index")
     assert "nan" not in out

@@ -54,12 +54,13 @@ html_theme = "pydata_sphinx_theme"
 html_title = "jaxviz"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"index": [], "gallery": [], "changes": []}
 html_show_sourcelink = False
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": {"**": ["page-toc"], "reference/generated/*": []},
+    "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "show_nav_level": 2,
 }
@@ -77,7 +78,7 @@ def write_commands(app):
     commands = []
     for name in COMMANDS:
         words = name.split()
-        help_text = CliRunner().invoke(cli, [*words, "--help"], env={"COLUMNS": "96"}).output
+        help_text = CliRunner().invoke(cli, [*words, "--help"], env={"COLUMNS": "84"}).output
         text = "\n".join(line.rstrip() for line in help_text.strip().splitlines())
         commands.append(f"## jaxviz {name}\n\n```text\n{text}\n```\n")
     page = "# Commands\n\nWhat `jaxviz COMMAND --help` says of each.\n\n" + "\n".join(commands)

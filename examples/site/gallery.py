@@ -135,7 +135,7 @@ best = int(jaxviz.features(squeezenet.apply, squeezenet.params, images, layer="p
 pixels = squeezenet.spec.preprocessing.denormalize(images[0])
 rows = [
     draw.Heatmap(pixels, found.heatmap[0], f"{found.scores[0].size} places", (48, 48))
-    for found in jaxviz.progressive_occlusion(
+    for _, found in jaxviz.progressive_occlusion(
         squeezenet.apply,
         squeezenet.params,
         images,

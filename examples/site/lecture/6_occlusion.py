@@ -56,11 +56,10 @@ draw.heatmap_rows([row], unit="drop of log probability (nats)")
 # "nothing", but not to the network. How well do the maps agree?
 
 # %%
-fills = {"mean": network.spec.mean_fill, "black": 0, "white": 255}
+colors = {"mean": (124, 117, 104), "black": (0, 0, 0), "white": (255, 255, 255)}
 maps = {}
-for name, fill in fills.items():
-    if name != "mean":
-        fill = network.spec.preprocessing.normalize(np.full((1, 1, 1, 3), fill, np.uint8))[0, 0, 0]
+for name, color in colors.items():
+    pixel = np.array(color, np.uint8).reshape(1, 1, 1, 3)
     maps[name] = jaxviz.occlusion_map(
         network.apply,
         network.params,
@@ -68,14 +67,14 @@ for name, fill in fills.items():
         score=jaxviz.log_probability(best),
         window=32,
         stride=16,
-        fill=fill,
+        fill=network.spec.preprocessing.normalize(pixel)[0, 0, 0],
     ).heatmap[0]
 for name in ("black", "white"):
     agreement = np.corrcoef(np.ravel(maps["mean"]), np.ravel(maps[name]))[0, 1]
     print(f"mean and {name}: correlation {agreement:.2f}")
 draw.heatmap_rows(
     [
-        draw.Heatmap(pixels, heatmap, f"covered with {name}", (32, 32))
+        draw.Heatmap(pixels, heatmap, f"covered with {name}", (32, 32), colors[name])
         for name, heatmap in maps.items()
     ],
     unit="drop of log probability (nats)",
