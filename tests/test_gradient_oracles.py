@@ -118,3 +118,34 @@ def test_grad_cam(both):
         wanted = theirs(both, "LayerGradCam", module, relu_attributions=True)[..., 0]
         assert wanted.any()
         agree(found, wanted)
+
+
+def test_occlusion(both):
+    """Where windows tile the image; captum cuts off the last ones, and ours are moved inside."""
+    (network, score, images), (module, number, pixels, layers) = both
+    side = images.shape[1] // 8 * 8
+    window, stride = side // 4, side // 8
+    cut = (network, score, images[:1, :side, :side]), None
+    found = ours(cut, jaxviz.occlusion_map, window=window, stride=stride, fill=0.0).heatmap
+    given = None, (module, number, pixels[:1, :, :side, :side], layers)
+    shapes = {"sliding_window_shapes": (3, window, window), "strides": (3, stride, stride)}
+    agree(found, theirs(given, "Occlusion", baselines=0, **shapes)[..., 0])
+
+
+def test_grad_cam_of_pytorch_grad_cam(both):
+    """It stretches the map over the image, from least to largest; ours lies where its fields do."""
+    library = pytest.importorskip("pytorch_grad_cam")
+    cv2 = pytest.importorskip("cv2")
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    module, number, pixels, layers = both[1]
+    for layer, at in layers.items():
+        found = np.asarray(ours(both, jaxviz.grad_cam, layer=layer).values)
+        with library.GradCAM(model=module, target_layers=[at]) as cam:
+            wanted = cam(input_tensor=pixels, targets=[ClassifierOutputTarget(number)] * 2)
+        for one, other in zip(found, wanted, strict=True):
+            assert one.any() == other.any()
+            stretched = cv2.resize(one, other.shape[::-1])
+            stretched -= stretched.min()
+            stretched /= stretched.max() or 1
+            np.testing.assert_allclose(stretched, other, atol=1e-3)
