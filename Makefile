@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 OPTIMIZED := JAX_DISABLE_MOST_OPTIMIZATIONS=0
 RANDOM_NETWORKS := tests/test_incremental.py tests/test_incremental_accuracy.py tests/test_receptive_field.py
 
-.PHONY: tour explore atlas docs test test-slow test-x64 test-oracles test-modes test-lowest check bench bench-gpu clean
+.PHONY: tour explore atlas docs dist test test-slow test-x64 test-oracles test-modes test-lowest check bench bench-gpu clean
 
 tour: $(VENV)/installed
 	$(BIN)/jaxviz tour --output tour
@@ -20,6 +20,11 @@ atlas: $(VENV)/installed
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html examples/site build/docs
 	@echo build/docs/index.html
+
+# What is published: built, checked, and its README shown by the rules of the package index.
+dist: $(VENV)/installed-test
+	rm -rf dist && $(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle"

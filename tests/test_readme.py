@@ -13,8 +13,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_python_runs_as_it_stands(code, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
+def test_python_runs_as_it_stands_without_a_clone(code, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     promised = re.findall(r"^print\(.*\)  # (.*)$", code, flags=re.MULTILINE)
     assert promised

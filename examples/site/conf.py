@@ -47,7 +47,7 @@ autosummary_generate = True
 autodoc_typehints = "none"  # signatures stay short; docstrings give shapes and units
 autodoc_preserve_defaults = True
 napoleon_use_rtype = False
-copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
 html_theme = "pydata_sphinx_theme"

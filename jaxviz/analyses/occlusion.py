@@ -63,12 +63,16 @@ class OcclusionAnalysis(NamedTuple):
     coverage: Int[np.ndarray, "height width"]
     repeats: int = 1
     distinct: Bool[np.ndarray, "pictures height width"] | None = None
+    heatmap_error: Float[np.ndarray, "pictures height width"] | None = None
 
     @property
     def answers(self) -> list[str]:
         """For each picture what the score is of, and its value before anything was hidden."""
         if self.score == "log-probability":
-            values = [f"probability {value:.2g}" for value in self.probabilities]
+            values = [
+                "probability > 0.99" if (value or 0) >= 0.995 else f"probability {value:.2g}"
+                for value in self.probabilities
+            ]
         else:
             of = "sum of its map " if self.score == "sum" else ""
             values = [f"{of}{number(value)}" for value in self.baseline]
@@ -81,14 +85,15 @@ class OcclusionAnalysis(NamedTuple):
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """For each picture its answer, the largest drop and where it is."""
+        """For each picture its answer, the largest drop, any larger rise, and where they are."""
         lines = []
         for picture, answer, heatmap in zip(self.pictures, self.answers, self.heatmap, strict=True):
-            row, col = np.unravel_index(heatmap.argmax(), heatmap.shape)
-            least = "up to" if heatmap[row, col] > 0 else "nowhere above 0, highest"
-            most = f"{self.unit} {least} {number(heatmap[row, col])}, at pixel {row}, {col}"
+            least = "up to" if heatmap.max() > 0 else "nowhere above 0, highest"
+            most = f"{self.unit} {least} {_where(heatmap, heatmap.argmax())}"
+            if -heatmap.min() > max(heatmap.max(), 0):
+                most += f"; rise up to {_where(-heatmap, heatmap.argmin())}"
             if self.score.endswith("probability") and np.abs(heatmap).max() < self.least_scale:
-                most += ", too little to be colored; the score logit may show more"
+                most += "; too little to be colored (the score logit may show more: --score logit)"
             lines.append((picture, f"{answer}; {most}"))
         return lines
 
@@ -99,13 +104,18 @@ class OcclusionAnalysis(NamedTuple):
         return f"{names}: each with its occlusion heatmap, and dimmed where nothing mattered."
 
 
+def _where(heatmap: np.ndarray, place: Any) -> str:
+    row, col = np.unravel_index(place, heatmap.shape)
+    return f"{number(heatmap[row, col])}, at row {row}, column {col}"
+
+
 def occlusion(
     network: "Network",
     pictures: Sequence[Source | Picture],
     *,
     targets: str | int | Sequence[str | int | None] | None = None,
-    window: int | tuple[int, int] = 32,
-    stride: int | tuple[int, int] = 8,
+    window: int | tuple[int, int] | None = None,
+    stride: int | tuple[int, int] | None = None,
     fill: str | None = None,
     repeats: int = 1,
     seed: int = 0,
@@ -120,8 +130,10 @@ def occlusion(
         pictures: paths, PIL images, uint8 arrays, or each a `Picture`.
         targets: what to explain, one for all pictures or one for each: a class by index or name, or
             "LAYER:CHANNEL", a feature map. By default each picture's most probable class.
-        window: size of the hidden part in pixels, one number or (rows, cols).
-        stride: step between windows in pixels, one number or (rows, cols).
+        window: size of the hidden part in pixels, one number or (rows, cols), by default a seventh
+            of the image's shorter side: 32 pixels of 224.
+        stride: step between windows in pixels, one number or (rows, cols), by default a
+            twenty-eighth of that side, but not more than the window: 8 pixels of 224.
         fill: what hides: "mean" (of the training pictures), "gray", "black", "white", "blur" (of
             the picture) or a color such as "#80a0ff". By default the mean, gray where it is not
             known.
@@ -148,6 +160,9 @@ def occlusion(
     if not read or len(targets) != len(read):
         raise InputError(f"targets: expected one for each of {len(read)} pictures, at least one")
     fields = picture_fields(network, read)
+    side = min(read[0].pixels.shape[:2])
+    sizes = pair(max(side // 7, 1) if window is None else window, "window")
+    steps = pair(min(max(side // 28, 1), *sizes) if stride is None else stride, "stride")
     found = [
         find_target(network, name, one.pixels, score=score)
         for one, name in zip(read, targets, strict=True)
@@ -166,14 +181,13 @@ def occlusion(
         images, key = normalized(network, np.stack([one.pixels for one in read])), random.key(seed)
         made = np.asarray(random_fills(images, key=key, num=repeats))
         fill, fills, drawn = f"{repeats} drawn", list(made[0]), list(made.swapaxes(0, 1))
-    options = {"window": window, "stride": stride, "chunk_size": chunk_size}
+    options = {"window": sizes, "stride": steps, "chunk_size": chunk_size}
     results = [
         _measured(network, one, target, own, seed, options)
         for one, target, own in track([*zip(read, found, drawn, strict=True)])
     ]
     for one, result in zip(read, results, strict=True):
         finite(result.baseline, f"score of {one.name}")
-    sizes, steps = pair(window, "window"), pair(stride, "stride")
     rows, cols = (
         window_starts(length, size, step)
         for length, size, step in zip(read[0].pixels.shape, sizes, steps, strict=False)
@@ -203,6 +217,7 @@ def occlusion(
         coverage=np.asarray(results[0].coverage),
         repeats=repeats,
         distinct=joined("distinct") if repeats > 1 else None,
+        heatmap_error=joined("heatmap_error") if repeats > 1 else None,
     )
 
 
@@ -212,6 +227,7 @@ class _Measured(NamedTuple):
     heatmap: Any
     coverage: Any
     distinct: Any = None
+    heatmap_error: Any = None
 
 
 def _measured(
@@ -230,7 +246,9 @@ def _measured(
         *run, score=target.score, fills=fills[:, None], key=random.key(seed), **options
     )
     mean = found.baseline[:, None, None] - found.drop
-    return _Measured(mean, found.baseline, found.heatmap, found.coverage, found.distinct)
+    return _Measured(
+        mean, found.baseline, found.heatmap, found.coverage, found.distinct, found.heatmap_error
+    )
 
 
 def usual_fill(network: "Network") -> str:

@@ -69,12 +69,14 @@ class ProbeAnalysis(NamedTuple):
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """The pictures, and the share of right answers by the layer, by pixels and by chance."""
+        """The pictures, and the share of right answers by the layer, by pixels, by chance."""
         place = self.layers.index(self.layer)
         low, high = self.intervals[place]
+        shuffled = [] if self.shuffled is None else [("shuffled weights", self.shuffled[place])]
         return [
             ("pictures", f"{len(self.truth)} of {len(self.classes)} classes"),
             (self.layer, f"{self.accuracy[place]:.0%} right ({low:.0%} to {high:.0%})"),
+            *((what, f"{share:.0%}") for what, share in shuffled),
             ("raw pixels", f"{self.pixels:.0%}"),
             ("the largest class always", f"{self.chance:.0%}"),
         ]

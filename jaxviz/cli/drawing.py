@@ -39,7 +39,7 @@ def draw(
 
     Needs neither the network nor the pictures. Patches that take several pages get a file for each,
     but for a PDF. For a column of a paper, 3.3 inches wide, say
-    `--scale 0.4 --font-size 6`; for a projector, `--font-size 14 --scale 1.5`.
+    `--scale 0.32 --font-size 6`; for a projector, `--font-size 14 --scale 1.5`.
     """
     from .._checks import InputError
     from ..analyses import load_analyses

@@ -89,11 +89,25 @@ def occlude(
     weights: Weights = None,
     target: Target = None,
     window: Annotated[
-        Any, typer.Option("--window", parser=size, metavar=_SIZE, help="Size of what is hidden.")
-    ] = "32",
+        Any,
+        typer.Option(
+            "--window",
+            parser=size,
+            metavar=_SIZE,
+            help="Size of what is hidden.",
+            show_default="a seventh of the image's side, 32 of 224",
+        ),
+    ] = None,
     stride: Annotated[
-        Any, typer.Option("--stride", parser=size, metavar=_SIZE, help="Step between places.")
-    ] = "8",
+        Any,
+        typer.Option(
+            "--stride",
+            parser=size,
+            metavar=_SIZE,
+            help="Step between places.",
+            show_default="a twenty-eighth of the image's side, 8 of 224",
+        ),
+    ] = None,
     fill: Annotated[
         str | None,
         typer.Option(
@@ -147,9 +161,9 @@ def occlude(
             track=lambda items: track(items, len(items), "occluding") if several else iter(items),
         )  # fmt: skip
     options = {
-        "pictures": [str(one) for one in pictures], "target": target, "window": window,
-        "stride": stride, "fill": found.fill, "repeats": repeats, "seed": seed, "score": score,
-        "batch_size": batch_size,
+        "pictures": [str(one) for one in pictures], "target": target, "window": found.window,
+        "stride": found.stride, "fill": found.fill, "repeats": repeats, "seed": seed,
+        "score": score, "batch_size": batch_size,
     }  # fmt: skip
     write_analyses(
         output, [found], model, options, dpi=dpi, save_arrays=save_arrays,

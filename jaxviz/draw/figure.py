@@ -1,6 +1,7 @@
 """A blank figure, a picture on it, and how it shows itself in a notebook."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,8 +10,18 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Transform
 
+from .._checks import InputError
 from .saving import png
 from .style import SCREEN, Style
+
+T = TypeVar("T")
+
+
+def some(items: Sequence[T], name: str) -> Sequence[T]:
+    """The items to draw; refuse if there is none."""
+    if not len(items):
+        raise InputError(f"{name}: expected one or more, got none")
+    return items
 
 
 class StyledFigure(Figure):

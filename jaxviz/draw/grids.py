@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .figure import blank, place, show
+from .figure import blank, place, show, some
 from .saving import canvas_of
 from .style import SCREEN, Style
 
@@ -47,7 +47,7 @@ def tile_grid(
     """
     rows = -(-len(tiles) // columns)
     side = tile_size * style.scale
-    tiles = [t._replace(caption=style.fold(t.caption, side)) for t in tiles]
+    tiles = [t._replace(caption=style.fold(t.caption, side)) for t in some(tiles, "tiles")]
     above = style.room(0.15 * _most_lines(tiles)) + _GAP
     width, height = columns * side + 0.2, rows * (side + above) + 0.1
     figure = blank(width, height + (style.room(0.25) if title else 0), title, style, laid_out=False)
@@ -82,7 +82,7 @@ def montage(
     side = tile_size * style.scale
     rows = [
         Row(row.title, [t._replace(caption=style.fold(t.caption, side)) for t in row.tiles])
-        for row in rows
+        for row in some(rows, "rows")
     ]
     columns = max(len(row.tiles) for row in rows)
     lines = max(_most_lines(row.tiles) for row in rows)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .._typing import Array
-from .figure import StyledFigure, blank, show
+from .figure import StyledFigure, blank, show, some
 from .style import SCREEN, Style
 
 SIGNED = "PuOr_r"
@@ -58,7 +58,7 @@ def overlays(
     norm = Normalize(0, largest or 1.0)
     rows = -(-len(maps) // columns)
     side = 1.6 * style.scale
-    captions = [style.fold(caption, side) for caption in captions]
+    captions = [style.fold(caption, side) for caption in some(captions, "captions")]
     line = 0.05 + 0.15 * max(caption.count("\n") + 1 for caption in captions)
     height = rows * (side + style.room(line)) + style.room(0.4)
     figure = blank(columns * side + style.room(0.8), height, title, style)
@@ -115,6 +115,9 @@ class Heatmap(NamedTuple):
     distinct: Any = None
 
 
+_HEADINGS = ("what hiding did", "on the picture", "what mattered")
+
+
 def heatmap_rows(
     maps: Sequence[Heatmap],
     *,
@@ -136,8 +139,9 @@ def heatmap_rows(
     5
     """
     side = 2.0 * style.scale
-    captions = [style.fold(one.caption, 0.92 * side) for one in maps]
-    line = 0.15 * max(caption.count("\n") + 1 for caption in captions)
+    captions = [style.fold(one.caption, 0.92 * side) for one in some(maps, "maps")]
+    headings = [style.fold(one, 0.92 * side) for one in _HEADINGS]
+    line = 0.15 * max(caption.count("\n") + 1 for caption in [*captions, *headings])
     height = len(maps) * (side + style.room(line)) + style.room(0.4)
     figure = blank(4 * side + style.room(1.0), height, title, style)
     grid = figure.subplots(len(maps), 4, squeeze=False)
@@ -152,17 +156,17 @@ def heatmap_rows(
         norm = TwoSlopeNorm(0, -limit, limit)
         picture, alone, both, mattered = places
         show(picture, _hidden(one), caption)
-        _outline(picture, one.window)
-        show(alone, values, "what hiding did", cmap=SIGNED, norm=norm, vmin=None, vmax=None)
+        _outline(picture, one.window, min(style.scale, 1))
+        show(alone, values, headings[0], cmap=SIGNED, norm=norm, vmin=None, vmax=None)
         if one.distinct is not None:
             _hatch(alone, one.distinct)
-        show(both, faint_gray(one.pixels), "on the picture")
+        show(both, faint_gray(one.pixels), headings[1])
         faint = np.full(values.shape, 0.65)  # a plain number counts twice in a PDF or SVG
         both.imshow(values, cmap=SIGNED, norm=norm, alpha=faint, interpolation="nearest")
         # The square root keeps what mattered less than a single peak from looking black.
         certain = values if one.distinct is None else np.where(one.distinct, values, 0)
         weight = 0.25 + 0.75 * np.sqrt(np.clip(certain / brightest, 0, 1))
-        show(mattered, np.asarray(one.pixels) / 255 * weight[..., None], "what mattered")
+        show(mattered, np.asarray(one.pixels) / 255 * weight[..., None], headings[2])
         _color_bar(figure, list(places), SIGNED, norm, unit, side)
     return figure
 
@@ -187,9 +191,9 @@ def _hidden(one: Heatmap) -> np.ndarray:
     return pixels
 
 
-def _outline(axes: Any, window: tuple[int, int]) -> None:
+def _outline(axes: Any, window: tuple[int, int], scale: float) -> None:
     """A frame around the hidden window that is seen on light and on dark."""
     rows, cols = window
-    for color, width in (("black", 2.5), ("white", 1.2)):
+    for color, width in (("black", 2.5 * scale), ("white", 1.2 * scale)):
         place = (_CORNER - 0.5, _CORNER - 0.5)
         axes.add_patch(Rectangle(place, cols, rows, fill=False, edgecolor=color, linewidth=width))

@@ -76,8 +76,11 @@ class Style(NamedTuple):
                 lines.append(line)
                 continue
             most = max(int(len(line) * inches / width), 4)
-            folded = textwrap.wrap(line, most)
-            while most > 4 and len(narrower := textwrap.wrap(line, most - 1)) == len(folded):
+            # A word that is a little too wide hangs over rather than being broken.
+            hangs = max(map(len, line.split()), default=0) <= 1.5 * most
+            wrap = functools.partial(textwrap.wrap, line, break_long_words=not hangs)
+            folded = wrap(most)
+            while most > 4 and len(narrower := wrap(most - 1)) == len(folded):
                 most, folded = most - 1, narrower  # lines of like length
             lines += folded
         return "\n".join(lines)

@@ -69,9 +69,11 @@ for name, color in colors.items():
         stride=16,
         fill=network.spec.preprocessing.normalize(pixel)[0, 0, 0],
     ).heatmap[0]
+
 for name in ("black", "white"):
     agreement = np.corrcoef(np.ravel(maps["mean"]), np.ravel(maps[name]))[0, 1]
     print(f"mean and {name}: correlation {agreement:.2f}")
+
 draw.heatmap_rows(
     [
         draw.Heatmap(pixels, heatmap, f"covered with {name}", (32, 32), colors[name])
