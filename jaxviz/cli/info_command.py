@@ -24,16 +24,15 @@ def info() -> None:
 
     weights = sorted(file.stem for file in shipped_folder().glob("*.safetensors"))
     fetched = sorted(file.stem for file in cache_folder().glob("*.safetensors"))
-    compiled = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
     lines = {
         "jaxviz": __version__,
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": platform.platform(),
         "packages": _versions(_NEEDED),
-        "optional packages": _versions(_OPTIONAL) or "none",
+        "optional packages": _versions(_OPTIONAL),
         "devices": ", ".join(f"{device.device_kind} ({device})" for device in jax.devices()),
         "cores": str(os.cpu_count()),
-        "compiler options": str(compiler_options() or "none"),
+        "compiler options": str(compiler_options() or ""),
         "settings": " ".join(
             f"{name}={value}"
             for name, value in sorted(os.environ.items())
@@ -41,7 +40,7 @@ def info() -> None:
         ),
         "shipped weights": f"{', '.join(weights) or 'none'} in {shipped_folder()}",
         "fetched weights": f"{', '.join(fetched) or 'none'} in {cache_folder()}",
-        "compiled programs": compiled or "not kept",
+        "compiled programs": os.environ.get("JAX_COMPILATION_CACHE_DIR", "not kept"),
     }
     for name, value in lines.items():
         print(f"{name}: {value or 'none'}")

@@ -134,6 +134,7 @@ def write_tour(
     }
     text = _template().render(
         network=network, classifier=classifier, cards=cards, sections=sections, record=record,
+        compared=["/".join(path.parts[-2:]) for path in many.paths],
         count=len(many.paths), own=len(own.paths), window=_WINDOW, stride=_STRIDE,
         labeled=labels is not None, fill=fill, has_classes=has_classes,
     )  # fmt: skip
