@@ -42,7 +42,7 @@ def listed_names():
     package = ""
     for line in (SITE / "reference" / "index.rst").read_text().splitlines():
         if line.startswith(".. currentmodule:: "):
-            package = line.split(":: ")[1]
+            package = line.split(":: ")[1]  # None before the constants, which say theirs
         elif line.startswith(".. py:data:: "):
             yield line.split(":: ")[1]
         elif re.fullmatch(r"   \w+", line) and line.strip() != "commands":

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from .._checks import InputError, choice
+from ..jaxpr.primitives import scan_counts
 from ..jaxpr.recording import Recording, record
 from ..jaxpr.tape import Step, read_slot, run
 from .relus import WRITTEN_AS, relus
@@ -111,7 +112,7 @@ def _outputs(recording: Recording, leaves: Sequence[Any], gate: Callable[..., An
 
     def scanned(step: Step, operands: Sequence[Any]) -> list[Any]:
         given = step.params
-        constants, carried = given["num_consts"], given["num_carry"]
+        constants, carried = scan_counts(given)
         body = of_body(given["jaxpr"])
 
         def advance(carry: Any, x: Any) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import jax
 from jax import lax
 from jax.extend import core
 
+from ..jaxpr.primitives import scan_counts
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Step, Tape, read_slot, run, run_steps, split
 from . import policy
@@ -49,7 +50,7 @@ def _run(tape: Tape, arguments: Sequence[Any], *, ready: bool, seldom: bool = Fa
 def _scan(step: Step, operands: Sequence[Any]) -> list[Any]:
     """A loop whose body is rewritten; what depends on its constants alone is done before it."""
     given = step.params
-    num_constants, num_carried = given["num_consts"], given["num_carry"]
+    num_constants, num_carried = scan_counts(given)
     body = core.jaxpr_as_fun(given["jaxpr"])
     shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in given["jaxpr"].in_avals]
     tape, inner = _recorded(lambda *x: body(*x), shapes)
