@@ -50,12 +50,12 @@ test-modes: $(VENV)/installed-test
 	JAX_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not compiled"
 	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" -n 2 --dist loadfile -m "not slow"
 
-# With the lowest versions that pyproject.toml allows.
+# With the lowest versions that pyproject.toml allows; what these import is newer, and deprecates.
 test-lowest:
 	rm -rf build/lowest && $(PYTHON) -m venv build/lowest
 	sed -nE 's/^  "([a-z-]+)>=([0-9.]+)",$$/\1==\2/p' pyproject.toml | sort -u > build/lowest.txt
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" --constraint build/lowest.txt
-	build/lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle and not once"
+	build/lowest/bin/python -m pytest -W ignore::DeprecationWarning -n 2 --dist loadfile -m "not slow and not oracle and not once"
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .
