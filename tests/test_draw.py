@@ -1,6 +1,7 @@
 """Figures: three formats with our mark, real text, sizes as asked for, shown in a notebook."""
 
 import base64
+import functools
 import io
 import re
 import subprocess
@@ -308,3 +309,11 @@ def test_a_text_that_is_not_latin_gets_a_font_of_this_computer(monkeypatch):
     families = {text.get_text(): text.get_fontfamily() for text in texts(figure)}
     assert families["cat"] == ["sans-serif"]
     assert families["猫"] == ["sans-serif", "DejaVu Serif"]
+
+
+def test_a_row_may_have_no_tile_but_a_figure_has_a_row():
+    rows = [draw.Row("none", []), draw.Row("one", [draw.Tile(np.eye(3), "one")])]
+    assert draw.png(draw.montage(rows))
+    for function in (draw.montage, functools.partial(draw.tile_grid, columns=1)):
+        assert "expected one or more, got none" in refusal(function, [])
+    assert "maps: expected one or more" in refusal(draw.heatmap_rows, [], unit="nats")

@@ -19,7 +19,7 @@ from ..techniques.gradients.plain import (
 )
 from ..techniques.occlusion.mapping import occlusion_map
 from .base import Picture, kind, normalized, number, picture_fields, read_pictures
-from .occlusion import fill_value, usual_fill
+from .occlusion import fill_value, usual_fill, usual_window
 from .targets import find_target
 
 if TYPE_CHECKING:
@@ -63,9 +63,8 @@ def _integrated(*run: Any, score: Any, options: _Options) -> Any:
 
 
 def _occlusion(*run: Any, score: Any, options: _Options) -> Any:
-    side = max(1, min(run[2].shape[1:3]) // 7)
-    window = {"window": side, "stride": max(1, side // 4)}
-    return occlusion_map(*run, score=score, fill=options.fill, **window)
+    window, stride = usual_window(run[2].shape[1:])
+    return occlusion_map(*run, score=score, fill=options.fill, window=window, stride=stride)
 
 
 _METHODS: Mapping[str, _Method] = {

@@ -36,8 +36,8 @@ class OcclusionAnalysis(NamedTuple):
     channel or each pixel, and `fill_pixels` as it looks. `row_starts` and `col_starts` are the
     first pixels of the windows; `scores`, `baseline`, `heatmap` and `coverage` are those of
     `jaxviz.OcclusionMap`. If fills were drawn, `repeats` of them, scores and heatmap are means
-    over them, `fill_values` and `fill_pixels` are the first, and `distinct` says where the heatmap
-    is told from zero.
+    over them, `fill_values` and `fill_pixels` are the first, `heatmap_error` is the standard error
+    of the heatmap, and `distinct` says where it is told from zero.
     """
 
     network: str
@@ -160,9 +160,9 @@ def occlusion(
     if not read or len(targets) != len(read):
         raise InputError(f"targets: expected one for each of {len(read)} pictures, at least one")
     fields = picture_fields(network, read)
-    side = min(read[0].pixels.shape[:2])
-    sizes = pair(max(side // 7, 1) if window is None else window, "window")
-    steps = pair(min(max(side // 28, 1), *sizes) if stride is None else stride, "stride")
+    usual_size, usual_step = usual_window(read[0].pixels.shape)
+    sizes = pair(usual_size if window is None else window, "window")
+    steps = pair(min(usual_step, *sizes) if stride is None else stride, "stride")
     found = [
         find_target(network, name, one.pixels, score=score)
         for one, name in zip(read, targets, strict=True)
@@ -249,6 +249,16 @@ def _measured(
     return _Measured(
         mean, found.baseline, found.heatmap, found.coverage, found.distinct, found.heatmap_error
     )
+
+
+def usual_window(shape: Sequence[int]) -> tuple[int, int]:
+    """The window and the stride for an image (height, width, ...), where no one says.
+
+    >>> usual_window((224, 224, 3))
+    (32, 8)
+    """
+    side = max(1, min(shape[:2]) // 7)
+    return side, max(1, side // 4)
 
 
 def usual_fill(network: "Network") -> str:

@@ -69,17 +69,18 @@ class ProbeAnalysis(NamedTuple):
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """The pictures, and the share of right answers by the layer, by pixels, by chance."""
+        """The pictures, and the share of right answers by the layer and by what it has to beat."""
         place = self.layers.index(self.layer)
         low, high = self.intervals[place]
-        shuffled = [] if self.shuffled is None else [("shuffled weights", self.shuffled[place])]
-        return [
+        facts = [
             ("pictures", f"{len(self.truth)} of {len(self.classes)} classes"),
             (self.layer, f"{self.accuracy[place]:.0%} right ({low:.0%} to {high:.0%})"),
-            *((what, f"{share:.0%}") for what, share in shuffled),
             ("raw pixels", f"{self.pixels:.0%}"),
             ("the largest class always", f"{self.chance:.0%}"),
         ]
+        if self.shuffled is not None:
+            facts.insert(2, ("shuffled weights", f"{self.shuffled[place]:.0%}"))
+        return facts
 
     @property
     def alt(self) -> str:

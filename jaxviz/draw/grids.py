@@ -109,7 +109,7 @@ def montage(
 
 def _most_lines(tiles: Sequence[Tile]) -> int:
     """The number of lines of the longest caption."""
-    return max((t.caption.count("\n") + 1 if t.caption else 0) for t in tiles)
+    return max((t.caption.count("\n") + 1 for t in tiles if t.caption), default=0)
 
 
 def _rule_after(figure: Figure, grid: Any) -> None:

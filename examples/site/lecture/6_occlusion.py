@@ -33,16 +33,21 @@ print(network.label(best))
 # program and recomputes only what each window can change, which gives the same numbers several
 # times faster than whole passes.
 
+
 # %%
-result = jaxviz.occlusion_map(
-    network.apply,
-    network.params,
-    images,
-    score=jaxviz.log_probability(best),
-    window=32,
-    stride=16,
-    fill=network.spec.mean_fill,
-)
+def covered_with(fill):
+    return jaxviz.occlusion_map(
+        network.apply,
+        network.params,
+        images,
+        score=jaxviz.log_probability(best),
+        window=32,
+        stride=16,
+        fill=fill,
+    )
+
+
+result = covered_with(network.spec.mean_fill)
 pixels = network.spec.preprocessing.denormalize(images[0])
 probability = np.exp(float(result.baseline[0]))
 row = draw.Heatmap(pixels, result.heatmap[0], f"{network.label(best)}, {probability:.0%}", (32, 32))
@@ -60,15 +65,8 @@ colors = {"mean": (124, 117, 104), "black": (0, 0, 0), "white": (255, 255, 255)}
 maps = {}
 for name, color in colors.items():
     pixel = np.array(color, np.uint8).reshape(1, 1, 1, 3)
-    maps[name] = jaxviz.occlusion_map(
-        network.apply,
-        network.params,
-        images,
-        score=jaxviz.log_probability(best),
-        window=32,
-        stride=16,
-        fill=network.spec.preprocessing.normalize(pixel)[0, 0, 0],
-    ).heatmap[0]
+    fill = network.spec.preprocessing.normalize(pixel)[0, 0, 0]
+    maps[name] = covered_with(fill).heatmap[0]
 
 for name in ("black", "white"):
     agreement = np.corrcoef(np.ravel(maps["mean"]), np.ravel(maps[name]))[0, 1]
