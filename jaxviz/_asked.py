@@ -11,10 +11,28 @@ import numpy as np
 
 from ._checks import InputError, count, finite, image_batch
 from ._contract import output_types, outputs_of, score_shape, scores_from
-from ._independence import independent, independent_scores
+from ._independence import independent, independent_scores, shape_and_type
+from ._remembered import Remembered
 from ._typing import Apply, Outputs, Params, Score
+from .cpu import policy
+from .jaxpr.recording import record
+from .jaxpr.tape import value_sizes
 
 CHUNK = 16  # images, or variants of one, at a time
+
+_together = Remembered()
+
+
+class Numbers(NamedTuple):
+    """Which of so many numbers of a score are asked for: all, or of each image one of its own."""
+
+    total: int
+    one_each: bool
+
+    def seeds(self, own: Any) -> Any:
+        """Of one image the numbers it is asked for, as rows of (asked, numbers)."""
+        every = jnp.eye(self.total)
+        return every[own][None] if self.one_each else every
 
 
 class Problem(NamedTuple):
@@ -42,10 +60,9 @@ class Problem(NamedTuple):
         """(batch, numbers)."""
         return by_chunks(lambda some: self.scored(params, some), (images,), None)
 
-    def seeds(self, own: Any) -> Any:
-        """Of one image the numbers it is asked for, as rows of (asked, numbers)."""
-        every = jnp.eye(self.numbers)
-        return every if self.own is None else every[own][None]
+    @property
+    def asks(self) -> Numbers:
+        return Numbers(self.numbers, self.own is not None)
 
     def shaped(self, values: Any) -> Any:
         """(batch, ..., asked) with the axes of the score in place of the last."""
@@ -84,6 +101,24 @@ def problem(apply: Apply, params: Params, images: Any, score: Score) -> Problem:
 def chunk_of(chunk_size: int | None, length: int) -> int:
     """How many of so many are evaluated at a time."""
     return min(CHUNK if chunk_size is None else count(chunk_size, "chunk_size"), length)
+
+
+def gradient_chunk(
+    apply: Apply, params: Params, images: Any, chunk_size: int | None, length: int
+) -> int:
+    """How many of so many images like these a gradient is taken of at a time."""
+    if chunk_size is not None:
+        return chunk_of(chunk_size, length)
+    one = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
+
+    def together() -> int:
+        try:
+            tape = record(apply, jax.tree.map(shape_and_type, params), one).tape
+        except (TypeError, ValueError):  # it takes other numbers of images
+            return CHUNK
+        return policy.gradients_together(sum(value_sizes(tape)), CHUNK)
+
+    return min(_together.of(apply, (one.shape, str(one.dtype)), together), length)
 
 
 def chunk_order(length: int, size: int) -> np.ndarray:

@@ -4,8 +4,6 @@ An `apply` gives {layer: activations}, a score one number an image, or many. Eac
 line that says what was found and what to return.
 """
 
-import contextlib
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from ._checks import InputError, unknown
+from ._remembered import Remembered
 from ._typing import Apply, Outputs, Params, Score
 
-_known: "weakref.WeakKeyDictionary[Any, dict[Any, dict[str, Any]]]" = weakref.WeakKeyDictionary()
+_known = Remembered()
 
 
 def outputs_of(apply: Apply, params: Params, images: Any) -> Outputs:
@@ -64,13 +63,15 @@ def output_types(apply: Apply, params: Params, images: Any) -> dict[str, Any]:
 
     It is remembered for each `apply` and the shapes and types of its arguments.
     """
-    key = None
-    with contextlib.suppress(TypeError):  # it has no hash, cannot be referred to weakly, ...
-        leaves, tree = jax.tree.flatten((params, images))
+    leaves, tree = jax.tree.flatten((params, images))
+    try:
         key = tree, tuple(str(jax.typeof(leaf)) for leaf in leaves)
-        found = _known.setdefault(apply, {}).get(key)
-        if found is not None:
-            return dict(found)
+    except TypeError:  # some are no arrays
+        return _output_types(apply, params, images)
+    return dict(_known.of(apply, key, lambda: _output_types(apply, params, images)))
+
+
+def _output_types(apply: Apply, params: Params, images: Any) -> dict[str, Any]:
     kept: dict[str, list[Any]] = {}
     trees: dict[str, Any] = {}
 
@@ -83,16 +84,12 @@ def output_types(apply: Apply, params: Params, images: Any) -> dict[str, Any]:
         return arrays
 
     types = iter(jax.eval_shape(record, params, images))
-    found = {
+    return {
         name: jax.tree.unflatten(
             trees[name], [next(types) if one is None else one for one in leaves]
         )
         for name, leaves in kept.items()
     }
-    if key is not None:
-        with contextlib.suppress(KeyError, TypeError):
-            _known[apply][key] = found
-    return dict(found)
 
 
 def _is_array(value: Any) -> bool:

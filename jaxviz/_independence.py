@@ -4,8 +4,6 @@ The batch is followed through the tape, which says where images are mixed. Where
 operation that cannot be followed, or random numbers, two images are evaluated together and apart.
 """
 
-import contextlib
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._checks import InputError, image_type, is_key
+from ._remembered import Remembered
 from ._typing import Apply, Outputs, Params, Score
 from .jaxpr.axes import follow
 from .jaxpr.axis import MixedImagesError, image_axes
@@ -24,7 +23,7 @@ _RANDOM = ("random_bits", "random_wrap", "random_unwrap", "threefry2x32", "rng_b
 # Of the largest number: far from round-off, and from the smallest mixing that matters.
 _CLOSE = 0.01
 
-_known: "weakref.WeakKeyDictionary[Any, set[Any]]" = weakref.WeakKeyDictionary()
+_known = Remembered()
 
 
 def independent(
@@ -40,13 +39,12 @@ def independent(
     """
     images = jax.ShapeDtypeStruct((2, *image_shape), dtype or image_type(params))
     key = (images.shape, str(images.dtype))
+    _known.of(apply, key, lambda: _ask(apply, params, images))
+
+
+def _ask(apply: Apply, params: Params, images: Any) -> None:
     try:
-        if key in _known.setdefault(apply, set()):
-            return
-    except TypeError:  # it has no hash, or cannot be referred to weakly
-        pass
-    try:
-        tape = record(apply, jax.tree.map(_shape_and_type, params), images).tape
+        tape = record(apply, jax.tree.map(shape_and_type, params), images).tape
     except (TypeError, ValueError):
         return
     followed = follow(tape, {tape.inputs[-1]: image_axes(images.shape)})
@@ -57,8 +55,6 @@ def independent(
     is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
     if doubtful and not is_asked and not is_traced:
         _compare(apply, params, images, doubtful)
-    with contextlib.suppress(KeyError, TypeError):
-        _known[apply].add(key)
 
 
 def independent_scores(score: Score, outputs: Outputs, batch: int) -> None:
@@ -87,7 +83,8 @@ def independent_scores(score: Score, outputs: Outputs, batch: int) -> None:
         raise InputError("score: depends on the other images of the batch") from None
 
 
-def _shape_and_type(leaf: Any) -> Any:
+def shape_and_type(leaf: Any) -> Any:
+    """Of an array its shape and type; of anything else itself."""
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
         return leaf
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)

@@ -1,5 +1,7 @@
 """Gradients: closed forms, ReLUs however they are written, and Grad-CAM where the thing is."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from tolerances import assert_close
 
 import jaxviz
 from jaxviz.backward import inner_vjp, with_rule
+from jaxviz.techniques.gradients import pulling
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(5, 6, 3, 2)).astype(np.float32)
@@ -182,6 +185,60 @@ def test_derivatives_of_ones_own_are_kept():
     odd.defvjp(lambda x: (x * 1, None), lambda _, gradient: (gradient * 42,))
     function = with_rule(lambda x: odd(jax.nn.relu(x)).sum(), "guided")
     assert jax.grad(function)(jnp.array([1.0, -1.0])).tolist() == [42, 0]
+
+
+def with_slope(way, slope):
+    """x, whose own derivative is a slope."""
+    if way == "vjp":
+        function = jax.custom_vjp(lambda x: x * 1)
+        function.defvjp(lambda x: (x * 1, None), lambda _, gradient: (gradient * slope,))
+    else:
+        function = jax.custom_jvp(lambda x: x * 1)
+        zeros = {"symbolic_zeros": True} if way == "symbolic" else {}
+
+        def rule(x, change):
+            change = change[0]
+            return x[0] * 1, (0 if type(change).__name__ == "SymbolicZero" else change * slope)
+
+        function.defjvp(rule, **zeros)
+    if way == "scan":
+        return lambda x: jax.lax.scan(lambda c, _: (function(c), None), x, None, length=1)[0]
+    return function
+
+
+@pytest.mark.parametrize("way", ["jvp", "vjp", "scan", "symbolic"])
+def test_networks_that_differ_in_their_own_derivatives_alone_are_told_apart(way):
+    class Network:
+        function = staticmethod(with_slope(way, 2.0))
+
+        def __call__(self, params, images):
+            return {"sum": (self.function(images) * params).sum(axis=(1, 2))}
+
+    network, images = Network(), np.ones((1, 2, 2, 1), np.float32)
+
+    def slopes():
+        found = jaxviz.gradient(network, 3.0, images, score=lambda outputs: outputs["sum"][:, 0])
+        return set(found.values.ravel().tolist())
+
+    assert slopes() == {6.0}
+    network.function = with_slope(way, 5.0)
+    assert slopes() == {15.0}
+
+
+@pytest.mark.parametrize("activation", [jax.nn.relu, jax.nn.silu, with_slope("vjp", 2.0)])
+@pytest.mark.parametrize("function", [jaxviz.gradient, jaxviz.guided_backpropagation])
+def test_a_network_of_the_same_steps_is_compiled_once(function, activation):
+    traced = mock.Mock(side_effect=pulling.for_each_number)
+
+    def values(factor):
+        def network(params, images):
+            return {"sum": (jax.nn.relu(activation(images)) * factor).sum(axis=(1, 2))}
+
+        return function(network, None, IMAGES, score=lambda outputs: outputs["sum"][:, 0]).values
+
+    with mock.patch.object(pulling, "for_each_number", traced):
+        assert_close(values(jnp.array([2.0])) * 3, values(jnp.array([3.0])) * 2)
+    assert traced.call_count == 1
 
 
 def test_closed_relus_are_opened_only_where_an_image_gets_no_gradient():

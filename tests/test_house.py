@@ -14,7 +14,7 @@ PACKAGE = Path(jaxviz.__file__).parent
 
 # Each room and the floor it is on; imports go strictly downward, but inside a package.
 FLOORS = {
-    "_typing": 0, "_checks": 1, "_prefetch": 1, "_safetensors": 1,
+    "_typing": 0, "_remembered": 0, "_checks": 1, "_prefetch": 1, "_safetensors": 1,
     "_blur": 2, "_statistics": 2,
     "jaxpr": 2, "files": 2,
     "cpu": 3, "backward": 3, "_contract": 3, "_independence": 3,

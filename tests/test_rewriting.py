@@ -232,6 +232,20 @@ def test_a_dilated_image_s_convolution_answers_as_before(
     assert_close(jax.jit(rewritten(function))(images, kernel), function(images, kernel))
 
 
+@given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 5))
+@SETTINGS
+def test_products_by_rows_answer_as_before(rows, larger, length):
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=(rows, length)).astype(np.float32)
+    matrix = rng.normal(size=(larger, length)).astype(np.float32)
+    dims = (((1,), (1,)), ((), ()))
+
+    def function(given, matrix):
+        return lax.dot_general(given, matrix, dims, precision="highest")
+
+    assert_close(jax.jit(rewritten(function))(given, matrix), function(given, matrix))
+
+
 @given(st.composite(pooling)((2, 8, 9, 2)), st.integers(0, 2**16))
 @SETTINGS
 def test_the_gradient_of_a_pool_answers_as_before(layer, seed):

@@ -26,6 +26,7 @@ def overrides(*, kernels_are_ready: bool, seldom: bool) -> Mapping[str, Meaning]
     convolution = functools.partial(_convolution, kernel_is_ready=kernels_are_ready, seldom=seldom)
     return {
         "conv_general_dilated": convolution,
+        "dot_general": _product,
         "reduce_window_max": _max_pool,
         "select_and_scatter_add": _unpool,
     }
@@ -35,7 +36,7 @@ def _convolution(
     step: Step, operands: Sequence[Any], *, kernel_is_ready: bool, seldom: bool
 ) -> list[Array] | None:
     """Of images with their channels last; in the way that pays, if any does."""
-    images, kernel = operands
+    images, kernel = map(jnp.asarray, operands)  # a constant is none of JAX's arrays
     given, numbers = dict(step.params), step.params["dimension_numbers"]
     rank = len(kernel.shape)
     lhs, rhs = (0, rank - 1, *range(1, rank - 1)), (rank - 1, rank - 2, *range(rank - 2))
@@ -51,6 +52,7 @@ def _convolution(
     is_ordered = numbers.rhs_spec == rhs
     if not is_ordered:
         kernel = lax.transpose(kernel, (*numbers.rhs_spec[2:], *numbers.rhs_spec[1::-1]))
+        kernel = lax.optimization_barrier(kernel)
         given["dimension_numbers"] = numbers._replace(rhs_spec=rhs)
     groups, between = given["feature_group_count"], given["lhs_dilation"]
     gaps = zip(given["padding"], between, strict=True)
@@ -72,6 +74,19 @@ def _convolution(
         return None
     # The barrier keeps XLA from evaluating the outputs again for each of their uses.
     return [lax.optimization_barrier(result)]
+
+
+def _product(step: Step, operands: Sequence[Any]) -> list[Array] | None:
+    """Of few rows with all rows of a matrix, as gradients of dense layers are: the matrix first."""
+    rows, matrix = operands
+    is_by_rows = step.params["dimension_numbers"] == (((1,), (1,)), ((), ()))
+    if not is_by_rows or rows.ndim != 2 or matrix.ndim != 2:
+        return None
+    if not policy.matrix_first_pays(len(rows), len(matrix)):
+        return None
+    columns = lax.optimization_barrier(rows.T)
+    given = {**step.params, "dimension_numbers": (((1,), (0,)), ((), ()))}
+    return [lax.optimization_barrier(lax.dot_general_p.bind(matrix, columns, **given)).T]
 
 
 def _correlate(given: Mapping[str, Any], images: Array, kernel: Array, _: int) -> Array:

@@ -32,6 +32,9 @@ _MOST_BYTES = 1 << 26
 # Bytes of the largest value between layers, of all images that a forward pass takes at a time. The
 # C library maps blocks above 32 MB anew at each call, and several values are in use at once.
 _MOST_VALUE = 20 * 10**6
+# Bytes of all values of a forward pass, which its gradient keeps. Larger blocks are mapped anew at
+# each call, too.
+_MOST_KEPT = 64 * 10**6
 # Products that a call saves. Fewer save less time in a hundred calls than they take to compile.
 _LEAST_SAVED = 1 << 28
 # Numbers in a kernel. For smaller ones, spreading takes longer to compile than it saves.
@@ -81,6 +84,13 @@ def numbers_held() -> int:
 def images_together(largest: int) -> int:
     """How many images a forward pass takes at a time, whose largest value has so many bytes."""
     return 1 << max(0, min(batch_size(), _MOST_VALUE // largest).bit_length() - 1)
+
+
+def gradients_together(kept: int, most: int) -> int:
+    """How many images a gradient takes at a time; the forward pass makes so many bytes of each."""
+    if not on_cpu():
+        return most
+    return 1 << max(0, min(most, _MOST_KEPT // max(1, kept)).bit_length() - 1)
 
 
 def groups_one_by_one(groups: int) -> bool:
@@ -134,6 +144,14 @@ def fewer_products_pay(
 def toom_cook_axes(taps: int) -> int:
     """Kernels of 5 taps are at points by rows only: more would cost too much round-off."""
     return {3: 2, 5: 1}[taps]
+
+
+def matrix_first_pays(rows: int, larger: int) -> bool:
+    """Whether few rows times the rows of a matrix are taken as the matrix times columns.
+
+    XLA's own way takes up to twenty times as long for a large matrix that is read by its rows.
+    """
+    return rows > 1 and rows * 4 <= larger
 
 
 def spreading_pays(kernel: int, groups: int, pixels: int, outputs: int) -> bool:

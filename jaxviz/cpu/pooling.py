@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .tiles import side_by_side
+
 
 def pool_by_slices(
     x: Array,
@@ -48,20 +50,23 @@ def unpool_by_slices(
     [0.0, 3.0, 0.0, 0.0]
     """
     most = pool_by_slices(x, lax.max, window, strides, [1] * x.ndim, barriers=True)
-    found = jnp.zeros_like(x)
-    taken = jnp.zeros(most.shape, bool)
-    counts = most.shape
-    for starts in itertools.product(*map(range, window)):
+    places = list(itertools.product(*map(range, window)))
+    first = jnp.full(most.shape, len(places), jnp.int32)
+    for number, starts in reversed([*enumerate(places)]):
         ends = [
             start + (count - 1) * stride + 1
-            for start, count, stride in zip(starts, counts, strides, strict=True)
+            for start, count, stride in zip(starts, most.shape, strides, strict=True)
         ]
-        is_first = (lax.slice(x, starts, ends, strides) == most) & ~taken
-        taken |= is_first
-        margins = [
-            (start, length - end, stride - 1)
-            for start, length, end, stride in zip(starts, x.shape, ends, strides, strict=True)
-        ]
-        kept = jnp.where(is_first, gradient, jnp.zeros((), gradient.dtype))
-        found += lax.pad(kept, jnp.zeros((), gradient.dtype), margins)
-    return found
+        first = jnp.where(lax.slice(x, starts, ends, strides) == most, number, first)
+    first = lax.optimization_barrier(first)
+
+    def laid(*place: int) -> Array:
+        """What the gradient leaves at this place of every window, on the axes that are left."""
+        axis = len(place)
+        if axis == x.ndim:
+            number = places.index(place)
+            return jnp.where(first == number, gradient, jnp.zeros((), gradient.dtype))
+        tiles = [laid(*place, i) for i in range(window[axis])]
+        return side_by_side(tiles, strides[axis], x.shape[axis], axis)
+
+    return laid()

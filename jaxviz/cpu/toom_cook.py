@@ -25,7 +25,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
+
+from .tiles import side_by_side
 
 Matrix = list[list[Fraction]]
 
@@ -95,12 +98,25 @@ def num_products(pixels: int, r: int) -> int:
     return (m + r - 1) * -(-pixels // m)
 
 
-def kernel_at_points(kernel: Any, axes: int) -> Any:
-    """The first `axes` axes of a kernel evaluated at points: a list of lists of what is left."""
-    if axes == 0:
-        return kernel
-    by = scheme(_OUTPUTS[len(kernel)], len(kernel))
-    return [kernel_at_points(at, axes - 1) for at in _combined(by.taps, list(kernel))]
+def kernel_at_points(kernel: Array, axes: int) -> Array:
+    """The first `axes` axes of a kernel evaluated at points."""
+    matrix = _to_points(kernel, axes)
+    points = matrix.shape[:axes]
+    return _product(matrix, kernel).reshape(*points, *kernel.shape[axes:])
+
+
+def _to_points(kernel: Array, axes: int) -> np.ndarray:
+    """For each point of each axis the weights of all taps: (*points, taps)."""
+    schemes = [scheme(_OUTPUTS[r], r) for r in kernel.shape[:axes]]
+    factors = [np.array(by.taps, float) for by in schemes]
+    matrix = functools.reduce(np.kron, factors).astype(kernel.dtype)
+    return matrix.reshape(*map(len, factors), -1)
+
+
+def _product(matrix: np.ndarray, kernel: Array) -> Array:
+    """(points, channels); XLA takes ten times as long for sums of slices."""
+    taps = matrix.shape[-1]
+    return jnp.matmul(matrix.reshape(-1, taps), kernel.reshape(taps, -1), precision="highest")
 
 
 Multiply = Callable[[Array, Any], Array]  # pixels at a point, kernel at the point -> products
@@ -134,7 +150,7 @@ def correlate(x: Array, kernel: Any, taps: Sequence[int], multiply: Multiply) ->
         if depth == len(axes):
             return values
         inner = [joined(value, depth + 1) for value in values]
-        return _joined(inner, axes[depth].step, extents[depth], depth + 1)
+        return side_by_side(inner, axes[depth].step, extents[depth], depth + 1)
 
     return joined(barrier(outputs(barrier(products(x, kernel, 0)), 0)), 0)
 
@@ -158,17 +174,15 @@ def convolve(x: Array, kernel: Array, taps: Sequence[int], multiply: Multiply) -
     product = product.reshape(*x.shape[:-1], -1)
     for i, axis in reversed(list(enumerate(axes))):
         values = _combined(axis.from_points, list(product))
-        product = _joined(values, axis.step, extents[i], 1 + 2 * i)
+        product = side_by_side(values, axis.step, extents[i], 1 + 2 * i)
     return product
 
 
 def stacked_at_points(kernel: Array, axes: int) -> Array:
-    """The first `axes` axes of a kernel evaluated at points, in one axis before what is left."""
-    for axis in range(axes):
-        r = kernel.shape[axis]
-        along = list(jnp.moveaxis(kernel, axis, 0))
-        kernel = jnp.stack(_combined(scheme(_OUTPUTS[r], r).taps, along))
-    return kernel.reshape(-1, *kernel.shape[axes:])
+    """The same in one axis, the points of the last axis first, before what is left."""
+    matrix = _to_points(kernel, axes)
+    matrix = matrix.transpose(*reversed(range(axes)), axes)
+    return _product(matrix, kernel).reshape(-1, *kernel.shape[axes:])
 
 
 class _Axis(NamedTuple):
@@ -203,21 +217,3 @@ def _combined(matrix: Matrix, values: Sequence[Any]) -> list[Any]:
         return functools.reduce(jnp.add, terms)
 
     return [jax.tree.map(functools.partial(weighted, row), *values) for row in matrix]
-
-
-def _joined(arrays: list[Array], step: int, extent: int, number: int) -> Array:
-    """The tiles side by side, `step` pixels apart; where they overlap they are added."""
-    rounds = -(-len(arrays) // step)
-
-    def moved(x: Array, tiles: int) -> Array:
-        padding = [(0, 0, 0)] * x.ndim
-        padding[number] = (tiles, rounds - 1 - tiles, 0)
-        return lax.pad(x, jnp.zeros((), x.dtype), padding) if rounds > 1 else x
-
-    lines = [
-        functools.reduce(jnp.add, [moved(x, i) for i, x in enumerate(arrays[first::step])])
-        for first in range(step)
-    ]
-    stacked = jnp.stack(lines, axis=number + 1)
-    joined = stacked.reshape(*stacked.shape[:number], -1, *stacked.shape[number + 2 :])
-    return lax.slice_in_dim(joined, 0, extent, axis=number)

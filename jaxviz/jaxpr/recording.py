@@ -4,6 +4,7 @@ It reads the function's jaxpr, writes the bodies of inner calls in line (`jit`, 
 derivatives), and drops every step that the outputs do not need.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
+from .keys import Derivative, hashable
 from .tape import Aval, Constant, Slot, Step, Tape
 
 # The parameter that holds the body of each call primitive that is written in line.
@@ -27,6 +29,12 @@ _BODIES = {
     "custom_vjp_call_jaxpr": "fun_jaxpr",
 }
 _CUSTOM = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+
+Keep = Callable[[core.ClosedJaxpr], bool]
+
+
+def _nothing(body: core.ClosedJaxpr) -> bool:
+    return False
 
 
 class Recording(NamedTuple):
@@ -45,7 +53,7 @@ class Recording(NamedTuple):
 def record(
     fun: Callable[..., Any],
     *arguments: Any,
-    keep: Callable[[core.ClosedJaxpr], bool] = lambda body: False,
+    keep: Keep = _nothing,
 ) -> Recording:
     """The tape of `fun`, a pure function of arrays (or of their shapes and types).
 
@@ -59,6 +67,11 @@ def record(
     """
     closed: Any
     closed, result = jax.make_jaxpr(fun, return_shape=True)(*arguments)
+    tape, constants = _recorded(closed, keep)
+    return Recording(tape, constants, jax.tree.structure(result), bool(closed.effects))
+
+
+def _recorded(closed: core.ClosedJaxpr, keep: Keep) -> tuple[Tape, list[Any]]:
     recorder = _Recorder(keep)
     slots = [recorder.new_slot(variable.aval) for variable in closed.jaxpr.invars]
     outputs = recorder.inline(closed.jaxpr, recorder.new_constants(closed), slots)
@@ -70,12 +83,11 @@ def record(
             live.update(slot for slot in step.inputs if not isinstance(slot, Constant))
     used = {slot: value for slot, value in recorder.constants.items() if slot in live}
     tape = Tape((*used, *slots), tuple(outputs), tuple(reversed(steps)), tuple(recorder.avals))
-    structure = jax.tree.structure(result)
-    return Recording(tape, list(used.values()), structure, bool(closed.effects))
+    return tape, list(used.values())
 
 
 class _Recorder:
-    def __init__(self, keep: Callable[[core.ClosedJaxpr], bool]) -> None:
+    def __init__(self, keep: Keep) -> None:
         self.keep = keep
         self.avals: list[Aval] = []
         self.steps: list[Step] = []
@@ -128,12 +140,21 @@ class _Recorder:
             environment.update(zip(equation.outvars, results, strict=True))
         return [slot_of(atom) for atom in jaxpr.outvars]
 
+    def key_of(self, equation: Any, alone: core.Jaxpr) -> tuple[Any, ...]:
+        recorded, given = functools.partial(_recorded, keep=self.keep), equation.params
+        if equation.primitive.name in _CUSTOM:
+            rule = Derivative(equation, alone, functools.partial(_recorded, keep=_nothing))
+            return (hashable(given[_BODIES[equation.primitive.name]], recorded), rule)
+        return tuple((name, hashable(value, recorded)) for name, value in sorted(given.items()))
+
     def append(
         self, jaxpr: Any, equation: Any, inputs: tuple[Slot, ...], calls: tuple[Any, ...]
     ) -> tuple[int, ...]:
         outputs = tuple(self.new_slot(variable.aval) for variable in equation.outvars)
-        key = tuple((name, _hashable(value)) for name, value in sorted(equation.params.items()))
         variables = dict.fromkeys(v for v in equation.invars if not isinstance(v, core.Literal))
+        alone = jaxpr.replace(
+            constvars=[], invars=[*variables], outvars=equation.outvars, eqns=[equation]
+        )
         step = Step(
             name=equation.primitive.name,
             inputs=inputs,
@@ -142,11 +163,9 @@ class _Recorder:
                 slot.aval if isinstance(slot, Constant) else self.avals[slot] for slot in inputs
             ),
             output_avals=tuple(self.avals[slot] for slot in outputs),
-            key=key,
+            key=self.key_of(equation, alone),
             params=equation.params,
-            jaxpr=jaxpr.replace(
-                constvars=[], invars=[*variables], outvars=equation.outvars, eqns=[equation]
-            ),
+            jaxpr=alone,
             scopes=tuple(name for one in (*calls, equation) for name in _scopes(one)),
             calls=calls,
         )
@@ -180,31 +199,3 @@ def _slices(*, axis: int, sizes: Sequence[Any], operand: Any) -> core.ClosedJaxp
         ]
 
     return jax.make_jaxpr(pieces)(jax.ShapeDtypeStruct(operand.shape, operand.dtype))
-
-
-class _ByIdentity:
-    """Stands for a parameter that equals nothing but itself."""
-
-    def __init__(self, value: Any):
-        self.value = value
-
-
-def _hashable(value: Any) -> Any:
-    """A key that is equal for equal parameters; the bodies of loops are compared step by step."""
-    if isinstance(value, core.Jaxpr) and not value.constvars:
-        value = core.ClosedJaxpr(value, ())
-    if isinstance(value, core.ClosedJaxpr):
-        recording = record(core.jaxpr_as_fun(value), *value.in_avals)
-        return (recording.tape, *map(_constant, recording.constants))
-    if isinstance(value, tuple | list):
-        return tuple(map(_hashable, value))
-    try:
-        hash(value)
-    except TypeError:
-        return _ByIdentity(value)
-    return (type(value).__name__, value)
-
-
-def _constant(value: Any) -> Any:
-    is_tracer = isinstance(value, jax.core.Tracer)
-    return _ByIdentity(value) if is_tracer else Constant(value, jax.typeof(value))

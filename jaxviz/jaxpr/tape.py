@@ -4,6 +4,7 @@ A tape holds no arrays: two functions of the same structure give equal tapes, so
 compilation cache. `recording.record` makes one.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -162,3 +163,10 @@ def split(tape: Tape, known: Iterable[int]) -> tuple[list[Step], list[Step], lis
             given.update(step.outputs)
     read = {slot for step in rest for slot in step.inputs} | set(tape.outputs)
     return first, rest, [slot for step in first for slot in step.outputs if slot in read]
+
+
+def value_sizes(tape: Tape) -> list[int]:
+    """Bytes of every value that depends on the last input, the images."""
+    _, of_images, _ = split(tape, tape.inputs[:-1])
+    avals = [aval for step in of_images for aval in step.output_avals]
+    return [math.prod(aval.shape) * aval.dtype.itemsize for aval in avals]

@@ -1,7 +1,6 @@
 """Forward passes for loops of one's own, as fast as the techniques make them."""
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..cpu import policy
 from ..cpu.compilation import inside_a_trace
 from ..cpu.rewriting import prepared
 from ..jaxpr.recording import record
-from ..jaxpr.tape import split
+from ..jaxpr.tape import value_sizes
 
 
 def compiled_forward(
@@ -65,10 +64,7 @@ def compiled_forward(
         """How many images do not leave a CPU's caches; refuse those that depend on one another."""
         independent(apply, kept, shape)
         tape = record(function, kept, jax.ShapeDtypeStruct((1, *shape), dtype)).tape
-        _, of_images, _ = split(tape, tape.inputs[:-1])
-        avals = [aval for step in of_images for aval in step.output_avals]
-        sizes = [math.prod(aval.shape) * aval.dtype.itemsize for aval in avals]
-        return policy.images_together(max(sizes, default=1))
+        return policy.images_together(max(value_sizes(tape), default=1))
 
     def forward(images: Images) -> dict[str, Any]:
         image_batch(images)

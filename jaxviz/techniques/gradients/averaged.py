@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ... import devices
-from ..._asked import Problem, chunk_of, indices, problem
+from ..._asked import Problem, gradient_chunk, indices, problem
 from ..._checks import InputError, count, is_finite, random_key, whole_fill
 from ..._typing import Apply, Images, Params, Score
 from .pulling import differentiated, magnitude, pulled
@@ -186,7 +186,7 @@ def _averaged(
     vary: (image, its place in the batch, numbers of variants) -> the variants. Of the variants of
     one image so many at a time are evaluated, and joined as in Chan et al. 1983.
     """
-    size = chunk_of(chunk_size, len(weights))
+    size = gradient_chunk(asked.apply, params, images, chunk_size, len(weights))
     chunks = -(-len(weights) // size)
     numbers = np.arange(chunks * size, dtype=np.int32).reshape(chunks, size)
     shares = np.pad(weights, (0, numbers.size - len(weights))).reshape(chunks, size)

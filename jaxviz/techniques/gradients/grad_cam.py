@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import devices
-from ..._asked import by_chunks, indices, problem
+from ..._asked import by_chunks, gradient_chunk, indices, problem
 from ..._checks import InputError
 from ..._contract import outputs_of, selected
 from ..._typing import Apply, Images, Params, Score
@@ -72,6 +72,7 @@ def grad_cam(
     """
     asked = problem(apply, params, images, score)
     params, images = devices.gathered((params, images))
+    size = gradient_chunk(apply, params, images, chunk_size, len(images))
 
     def of_all(params: Params, images: Any, own: Any) -> tuple[Any, ...]:
         def of_chunk(images: Any, own: Any) -> tuple[Any, ...]:
@@ -88,9 +89,9 @@ def grad_cam(
                 weights = pull(seed).mean(axis=(1, 2))
                 return weights, jnp.maximum(jnp.einsum("bc,bhwc->bhw", weights, maps), 0)
 
-            return scores, *for_each_number(asked, scores, own, of_number)
+            return scores, *for_each_number(asked.asks, scores, own, of_number)
 
-        return by_chunks(of_chunk, (images, own), chunk_size)
+        return by_chunks(of_chunk, (images, own), size)
 
     scores, weights, values = differentiated(of_all, params, images, indices(asked, len(images)))
     field = receptive_field(apply, params, images.shape[1:], layer=layer)

@@ -8,9 +8,9 @@ Simonyan et al. 2014, "Deep inside convolutional networks", section 3; Zeiler & 
 from typing import Any, NamedTuple
 
 from ... import devices
-from ..._asked import by_chunks, indices, problem
+from ..._asked import gradient_chunk, indices, problem
 from ..._typing import Apply, Images, Params, Score
-from .pulling import differentiated, magnitude, pulled
+from .pulling import gradients, magnitude
 
 
 class Attribution(NamedTuple):
@@ -142,13 +142,8 @@ def _by_rule(
 ) -> Attribution:
     asked = problem(apply, params, images, score)
     params, images = devices.gathered((params, images))
-
-    def of_all(params: Params, images: Any, own: Any) -> tuple[Any, Any]:
-        def of_chunk(images: Any, own: Any) -> tuple[Any, Any]:
-            return pulled(asked, params, images, own, rule)
-
-        return by_chunks(of_chunk, (images, own), chunk_size)
-
-    scores, values = differentiated(of_all, params, images, indices(asked, len(images)))
+    size = gradient_chunk(apply, params, images, chunk_size, len(images))
+    own = indices(asked, len(images))
+    scores, values = gradients(asked, params, images, own, size, rule)
     values = asked.shaped(values)
     return Attribution(values, magnitude(values), asked.asked(scores))
