@@ -73,7 +73,7 @@ def positions_together() -> int:
     A CPU keeps few in its caches; elsewhere each turn of the loop starts its kernels anew, which
     takes longer than what they do (benchmarks/roofline.py).
     """
-    return 64 if on_cpu() else 1024
+    return 32 if on_cpu() else 1024
 
 
 def numbers_held() -> int:

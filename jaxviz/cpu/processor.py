@@ -17,4 +17,4 @@ def instructions() -> frozenset[str]:
 
 def multiplies_bfloat16() -> bool:
     """Say whether the processor multiplies matrices of bfloat16 faster than those of float32."""
-    return "amx_bf16" in instructions()
+    return not instructions().isdisjoint(("amx_bf16", "avx512_bf16"))
