@@ -13,7 +13,7 @@ from jax.extend import core
 
 from .._checks import InputError, choice
 from ..jaxpr.primitives import scan_counts
-from ..jaxpr.recording import Recording, record
+from ..jaxpr.recording import Recording, record, recorded
 from ..jaxpr.tape import Step, read_slot, run
 from .relus import WRITTEN_AS, relus
 
@@ -78,7 +78,7 @@ def with_rule(
 
 def _recorded(body: Any) -> Recording:
     closed = body if isinstance(body, core.ClosedJaxpr) else core.ClosedJaxpr(body, ())
-    return record(core.jaxpr_as_fun(closed), *closed.in_avals)
+    return recorded(closed)
 
 
 def _bodies(step: Step) -> list[Any]:

@@ -52,7 +52,6 @@ def _convolution(
     is_ordered = numbers.rhs_spec == rhs
     if not is_ordered:
         kernel = lax.transpose(kernel, (*numbers.rhs_spec[2:], *numbers.rhs_spec[1::-1]))
-        kernel = lax.optimization_barrier(kernel)
         given["dimension_numbers"] = numbers._replace(rhs_spec=rhs)
     groups, between = given["feature_group_count"], given["lhs_dilation"]
     gaps = zip(given["padding"], between, strict=True)

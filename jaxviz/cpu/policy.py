@@ -83,14 +83,19 @@ def numbers_held() -> int:
 
 def images_together(largest: int) -> int:
     """How many images a forward pass takes at a time, whose largest value has so many bytes."""
-    return 1 << max(0, min(batch_size(), _MOST_VALUE // largest).bit_length() - 1)
+    return _together(batch_size(), _MOST_VALUE, largest)
 
 
 def gradients_together(kept: int, most: int) -> int:
     """How many images a gradient takes at a time; the forward pass makes so many bytes of each."""
     if not on_cpu():
         return most
-    return 1 << max(0, min(most, _MOST_KEPT // max(1, kept)).bit_length() - 1)
+    return _together(most, _MOST_KEPT, kept)
+
+
+def _together(most: int, budget: int, each: int) -> int:
+    """The largest power of two, at most `most`, of which all fit into a budget; at least 1."""
+    return 1 << max(0, min(most, budget // max(1, each)).bit_length() - 1)
 
 
 def groups_one_by_one(groups: int) -> bool:

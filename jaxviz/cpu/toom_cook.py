@@ -99,24 +99,15 @@ def num_products(pixels: int, r: int) -> int:
 
 
 def kernel_at_points(kernel: Array, axes: int) -> Array:
-    """The first `axes` axes of a kernel evaluated at points."""
-    matrix = _to_points(kernel, axes)
-    points = matrix.shape[:axes]
-    return _product(matrix, kernel).reshape(*points, *kernel.shape[axes:])
+    """The first `axes` axes of a kernel evaluated at points.
 
-
-def _to_points(kernel: Array, axes: int) -> np.ndarray:
-    """For each point of each axis the weights of all taps: (*points, taps)."""
+    By one product with a small matrix: XLA takes ten times as long for sums of slices.
+    """
     schemes = [scheme(_OUTPUTS[r], r) for r in kernel.shape[:axes]]
     factors = [np.array(by.taps, float) for by in schemes]
     matrix = functools.reduce(np.kron, factors).astype(kernel.dtype)
-    return matrix.reshape(*map(len, factors), -1)
-
-
-def _product(matrix: np.ndarray, kernel: Array) -> Array:
-    """(points, channels); XLA takes ten times as long for sums of slices."""
-    taps = matrix.shape[-1]
-    return jnp.matmul(matrix.reshape(-1, taps), kernel.reshape(taps, -1), precision="highest")
+    values = jnp.matmul(matrix, kernel.reshape(matrix.shape[1], -1), precision="highest")
+    return values.reshape(*map(len, factors), *kernel.shape[axes:])
 
 
 Multiply = Callable[[Array, Any], Array]  # pixels at a point, kernel at the point -> products
@@ -180,9 +171,8 @@ def convolve(x: Array, kernel: Array, taps: Sequence[int], multiply: Multiply) -
 
 def stacked_at_points(kernel: Array, axes: int) -> Array:
     """The same in one axis, the points of the last axis first, before what is left."""
-    matrix = _to_points(kernel, axes)
-    matrix = matrix.transpose(*reversed(range(axes)), axes)
-    return _product(matrix, kernel).reshape(-1, *kernel.shape[axes:])
+    order = [*reversed(range(axes)), *range(axes, kernel.ndim)]
+    return kernel_at_points(kernel, axes).transpose(order).reshape(-1, *kernel.shape[axes:])
 
 
 class _Axis(NamedTuple):

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.extend import core
 
 from ..jaxpr.known import with_reads
-from ..jaxpr.recording import record
+from ..jaxpr.recording import record, recorded
 from ..jaxpr.tape import Step
 from .evaluation import Positions
 from .planning import Group, groups, multiply_adds, one_group
@@ -80,9 +79,7 @@ def _whole_multiply_adds(step: Step) -> int:
 
 
 def _of_body(body: Any) -> int:
-    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in body.in_avals]
-    tape = record(core.jaxpr_as_fun(body), *shapes).tape
-    return sum(map(_whole_multiply_adds, tape.steps))
+    return sum(map(_whole_multiply_adds, recorded(body).tape.steps))
 
 
 def explain(

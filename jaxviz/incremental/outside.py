@@ -52,6 +52,11 @@ def running(clean: Array, axes: Sequence[int], by: Reduction) -> list[Along]:
     return found
 
 
+def everything(known: Sequence[Along]) -> Array:
+    """The whole map reduced, all of whose axes are known."""
+    return known[0].after[0].reshape(())
+
+
 def reduced(
     contents: Array, box: Box, known: Sequence[Along], by: Reduction, chunk: Array
 ) -> Array:
@@ -65,9 +70,17 @@ def reduced(
     >>> reduced(jnp.full((1, 1, 1), 100.0), box, known, SUM, jnp.array([0])).tolist()
     [160.0]
     """
+    summed = tuple(along.axis + 1 for along in known)
+    total = by.reduce(contents.astype(known[0].before.dtype), summed)
+    return with_outside(total, box, known, by, chunk)
+
+
+def with_outside(
+    total: Array, box: Box, known: Sequence[Along], by: Reduction, chunk: Array
+) -> Array:
+    """`total` (chunk, axes that are kept) and what lies outside of the box."""
     axes = [along.axis for along in known]
     summed = tuple(axis + 1 for axis in axes)
-    total = by.reduce(contents.astype(known[0].before.dtype), summed)
     for i, (axis, before, after) in enumerate(known):
         if box.sizes[axis] == before.shape[axis] - 1:
             continue

@@ -15,7 +15,7 @@ from ..cpu.convolution import depthwise, group_by_group, is_by_shifts
 from ..cpu.pooling import pool_by_slices
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
-from .outside import MAX, Along, reduced, running
+from .outside import MAX, Along, everything, running, with_outside
 from .rules import RULES, Increment, Rule, Windows
 from .windows import Box, Value, Window, cut_each, place
 
@@ -169,28 +169,21 @@ def _convolve(step: Step, sizes: Sequence[int], image: Array, kernel: Array, gro
 
 
 class _Prepared(NamedTuple):
-    """The kernel of each group, and the magnitudes of the map: along its axes, and the largest."""
+    """The kernel of each group, and the magnitudes of the map without their axis of channels."""
 
     kernels: list[Kernel]
     magnitudes: list[Along]
-    largest: Array
 
 
 def _convolution_prepare(step: Step, operands: Sequence[Any]) -> _Prepared:
     groups = step.params["feature_group_count"]
     if not policy.groups_one_by_one(groups):
-        return _Prepared([], [], jnp.zeros(()))
+        return _Prepared([], [])
     image, kernel = map(jnp.asarray, operands)
     parts = jnp.split(_kernel_channels_last(step, kernel), groups, axis=-1)
-    magnitudes = _magnitudes(step, image)
+    magnitudes = jnp.abs(image).max(step.params["dimension_numbers"].lhs_spec[1])
     axes = range(magnitudes.ndim)
-    kernels = [prepare(step, part) for part in parts]
-    return _Prepared(kernels, running(magnitudes, axes, MAX), magnitudes.max())
-
-
-def _magnitudes(step: Step, image: Array) -> Array:
-    channels = step.params["dimension_numbers"].lhs_spec[1] - len(step.input_avals[0].shape)
-    return jnp.abs(image).max(channels)
+    return _Prepared([prepare(step, part) for part in parts], running(magnitudes, axes, MAX))
 
 
 def _largest(numbers: Array) -> Array:
@@ -224,9 +217,10 @@ def _convolution_increment(
     channels = step.params["dimension_numbers"].lhs_spec[1]
     starts, sizes = np.delete(value.box.starts, channels, axis=1), list(value.box.sizes)
     del sizes[channels]
-    nothing = jnp.zeros_like(value.contents[(..., *[slice(1)] * len(sizes), 0)])
-    outside = reduced(nothing, Box(starts, tuple(sizes)), prepared.magnitudes, MAX, chunk)
-    is_clear = (prepared.largest <= _MOST_HIDDEN * outside).all()
+    nothing = jnp.zeros(len(chunk), prepared.magnitudes[0].after.dtype)
+    within = Box(starts, tuple(sizes))
+    outside = with_outside(nothing, within, prepared.magnitudes, MAX, chunk)
+    is_clear = (everything(prepared.magnitudes) <= _MOST_HIDDEN * outside).all()
 
     def after_a_look() -> Array:
         assert value.box is not None

@@ -10,7 +10,7 @@ from jax.extend import core
 
 from .tape import Constant, Tape
 
-Recorded = Callable[[core.ClosedJaxpr], tuple[Tape, list[Any]]]
+Recorded = Callable[[core.ClosedJaxpr], Any]  # `recording.recorded`, which needs this room
 
 
 def hashable(value: Any, recorded: Recorded) -> Any:
@@ -18,8 +18,8 @@ def hashable(value: Any, recorded: Recorded) -> Any:
     if isinstance(value, core.Jaxpr) and not value.constvars:
         value = core.ClosedJaxpr(value, ())
     if isinstance(value, core.ClosedJaxpr):
-        tape, constants = recorded(value)
-        return (tape, *map(_constant, constants))
+        recording = recorded(value)
+        return (recording.tape, *map(_constant, recording.constants))
     if isinstance(value, tuple | list):
         return tuple(hashable(one, recorded) for one in value)
     try:
@@ -44,22 +44,22 @@ def _constant(value: Any) -> Any:
 class Derivative:
     """Stands for the derivative that a function brings: equal where it takes the same steps.
 
-    equation: the call of the function. alone: the jaxpr of that one equation.
+    alone: the jaxpr of the function's call alone.
     """
 
-    def __init__(self, equation: Any, alone: core.Jaxpr, recorded: Recorded):
-        self.equation, self.recorded = equation, recorded
-        self.jaxpr = core.ClosedJaxpr(alone, [])
+    def __init__(self, alone: core.Jaxpr, recorded: Recorded):
+        self.jaxpr, self.recorded = core.ClosedJaxpr(alone, []), recorded
 
     @functools.cached_property
     def steps(self) -> Any:
         """What it does for all numbers at once, or None where JAX cannot say so."""
-        given = self.equation.params
+        (equation,) = self.jaxpr.eqns
+        given = equation.params
         if given.get("symbolic_zeros"):  # then it may ask which numbers have a gradient
             return None
         try:
-            if self.equation.primitive.name == "custom_jvp_call":
-                has_none = [False] * len(self.equation.invars)
+            if equation.primitive.name == "custom_jvp_call":
+                has_none = [False] * len(equation.invars)
                 jaxpr, constants, _ = given["jvp_jaxpr_fun"].call_wrapped(*has_none)
                 found = core.ClosedJaxpr(jaxpr, constants)
             else:

@@ -50,11 +50,7 @@ class Recording(NamedTuple):
     has_effects: bool
 
 
-def record(
-    fun: Callable[..., Any],
-    *arguments: Any,
-    keep: Keep = _nothing,
-) -> Recording:
+def record(fun: Callable[..., Any], *arguments: Any, keep: Keep = _nothing) -> Recording:
     """The tape of `fun`, a pure function of arrays (or of their shapes and types).
 
     keep: of which functions with custom derivatives, by their bodies, the call stays one step, so
@@ -67,11 +63,11 @@ def record(
     """
     closed: Any
     closed, result = jax.make_jaxpr(fun, return_shape=True)(*arguments)
-    tape, constants = _recorded(closed, keep)
-    return Recording(tape, constants, jax.tree.structure(result), bool(closed.effects))
+    return recorded(closed, keep)._replace(tree=jax.tree.structure(result))
 
 
-def _recorded(closed: core.ClosedJaxpr, keep: Keep) -> tuple[Tape, list[Any]]:
+def recorded(closed: core.ClosedJaxpr, keep: Keep = _nothing) -> Recording:
+    """The same of a jaxpr, such as the body of a loop; the outputs are a list."""
     recorder = _Recorder(keep)
     slots = [recorder.new_slot(variable.aval) for variable in closed.jaxpr.invars]
     outputs = recorder.inline(closed.jaxpr, recorder.new_constants(closed), slots)
@@ -83,7 +79,8 @@ def _recorded(closed: core.ClosedJaxpr, keep: Keep) -> tuple[Tape, list[Any]]:
             live.update(slot for slot in step.inputs if not isinstance(slot, Constant))
     used = {slot: value for slot, value in recorder.constants.items() if slot in live}
     tape = Tape((*used, *slots), tuple(outputs), tuple(reversed(steps)), tuple(recorder.avals))
-    return tape, list(used.values())
+    tree = jax.tree.structure([0] * len(outputs))
+    return Recording(tape, list(used.values()), tree, bool(closed.effects))
 
 
 class _Recorder:
@@ -141,11 +138,11 @@ class _Recorder:
         return [slot_of(atom) for atom in jaxpr.outvars]
 
     def key_of(self, equation: Any, alone: core.Jaxpr) -> tuple[Any, ...]:
-        recorded, given = functools.partial(_recorded, keep=self.keep), equation.params
+        own, given = functools.partial(recorded, keep=self.keep), equation.params
         if equation.primitive.name in _CUSTOM:
-            rule = Derivative(equation, alone, functools.partial(_recorded, keep=_nothing))
-            return (hashable(given[_BODIES[equation.primitive.name]], recorded), rule)
-        return tuple((name, hashable(value, recorded)) for name, value in sorted(given.items()))
+            body = given[_BODIES[equation.primitive.name]]
+            return (hashable(body, own), Derivative(alone, recorded))
+        return tuple((name, hashable(value, own)) for name, value in sorted(given.items()))
 
     def append(
         self, jaxpr: Any, equation: Any, inputs: tuple[Slot, ...], calls: tuple[Any, ...]

@@ -4,6 +4,7 @@ Smilkov et al. 2017, "SmoothGrad", section 3; Sundararajan et al. 2017, "Axiomat
 deep networks", section 3.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -191,6 +192,8 @@ def _averaged(
     numbers = np.arange(chunks * size, dtype=np.int32).reshape(chunks, size)
     shares = np.pad(weights, (0, numbers.size - len(weights))).reshape(chunks, size)
 
+    scored = functools.partial(asked.scored, params)
+
     def of_image(piece: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         image, place, one = piece
 
@@ -199,7 +202,7 @@ def _averaged(
             number, share = chunk
             variants = vary(image, place, jnp.minimum(number, len(weights) - 1))
             repeated = jnp.broadcast_to(one, (size,))
-            found = pulled(asked, params, variants, repeated)[1]
+            found = pulled(scored, asked.asks, variants, repeated)[1]
             share = share[:, None, None, None, None].astype(found.dtype)
             added = share.sum()
             own_mean = (share * found).sum(axis=0) / added

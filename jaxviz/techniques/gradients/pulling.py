@@ -1,5 +1,6 @@
 """The gradient of a score by images: what all functions of this room are made of."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..._typing import Params
 from ...backward import with_a_gradient, with_rule
 from ...cpu.compilation import compiled, evaluate, inside_a_trace
 from ...jaxpr.keys import is_differentiated_alike
-from ...jaxpr.recording import record
+from ...jaxpr.recording import Recording, record
 from ...jaxpr.tape import Tape, read_slot, run
 
 
@@ -29,29 +30,28 @@ def gradients(
     The network alone is recorded at each call; its gradient, which takes several times as long, is
     compiled once for each network of the same structure.
     """
+
+    def of_all(params: Params, images: Any, own: Any) -> tuple[Any, Any]:
+        scored = functools.partial(asked.scored, params)
+        return _by_chunks(scored, asked.asks, images, own, size, rule)
+
     some = jax.ShapeDtypeStruct((size, *images.shape[1:]), images.dtype)
-    tape, arrays = _recorded(asked, params, some)
-    if tape is None:
-
-        def of_all(params: Params, images: Any, own: Any) -> tuple[Any, Any]:
-            def of_chunk(images: Any, own: Any) -> tuple[Any, Any]:
-                return pulled(asked, params, images, own, rule)
-
-            return by_chunks(of_chunk, (images, own), size)
-
+    recording = _recorded(asked, params, some)
+    if recording is None:
         return differentiated(of_all, params, images, own)
+    arrays = [*recording.constants, *jax.tree.leaves(params)]
     with with_a_gradient():
-        return _of_tape(arrays, images, own, tape=tape, asks=asked.asks, size=size, rule=rule)
+        return _of_tape(
+            arrays, images, own, tape=recording.tape, asks=asked.asks, size=size, rule=rule
+        )
 
 
-def _recorded(asked: Problem, params: Params, images: Any) -> tuple[Tape | None, list[Any]]:
-    """The tape of the scores of images and what it reads beside them; no tape where none serves."""
+def _recorded(asked: Problem, params: Params, images: Any) -> Recording | None:
+    """The scores of images with all derivatives of their own; None where that cannot be a key."""
     if inside_a_trace():
-        return None, []
+        return None
     found = record(asked.scored, params, images, keep=lambda body: True)
-    if found.has_effects or not is_differentiated_alike(found.tape):
-        return None, []
-    return found.tape, [*found.constants, *jax.tree.leaves(params)]
+    return None if found.has_effects or not is_differentiated_alike(found.tape) else found
 
 
 def _gradients_of_tape(
@@ -67,10 +67,7 @@ def _gradients_of_tape(
     def scored(images: Any) -> Any:
         return read_slot(run(tape, [*arrays, images]), tape.outputs[0])
 
-    def of_chunk(images: Any, own: Any) -> tuple[Any, Any]:
-        return _pulled(scored, asks, images, own, rule)
-
-    return by_chunks(of_chunk, (images, own), size)
+    return _by_chunks(scored, asks, images, own, size, rule)
 
 
 _of_tape = compiled(
@@ -78,16 +75,16 @@ _of_tape = compiled(
 )
 
 
+def _by_chunks(
+    scored: Callable[[Any], Any], asks: Numbers, images: Any, own: Any, size: int, rule: str | None
+) -> tuple[Any, Any]:
+    return by_chunks(lambda some, own: pulled(scored, asks, some, own, rule), (images, own), size)
+
+
 def pulled(
-    asked: Problem, params: Params, images: Any, own: Any, rule: str | None = None
+    scored: Callable[[Any], Any], asks: Numbers, images: Any, own: Any, rule: str | None = None
 ) -> tuple[Any, Any]:
     """Scores (batch, numbers) and their gradients (batch, height, width, channel, asked)."""
-    return _pulled(lambda images: asked.scored(params, images), asked.asks, images, own, rule)
-
-
-def _pulled(
-    scored: Callable[[Any], Any], asks: Numbers, images: Any, own: Any, rule: str | None
-) -> tuple[Any, Any]:
     scores, pull = jax.vjp(with_rule(scored, rule) if rule else scored, images)
     return scores, for_each_number(asks, scores, own, lambda seed: pull(seed)[0])
 
