@@ -193,6 +193,7 @@ def test_the_lines_of_a_view_run_and_give_its_numbers(open_page, address, state,
         text = text.replace(name_in_code, str(picture))
     exec(text, found)
     if name == "maps":
+        wait_for_wall(page, "conv5")
         picture = page.get_attribute("canvas.wall", "data-picture")
         data = page.request.get(f"{address}views/maps?picture={picture}&layer=conv5").body()
         answer = unpacked(data[4:]).arrays
