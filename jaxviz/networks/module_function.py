@@ -33,7 +33,7 @@ class ModuleFunction:
 
     def __call__(self, params: Params, images: Any) -> Outputs:
         """Evaluate the network: compiled, and on CPUs rewritten, outside of any trace."""
-        evaluate = self.plain if inside_a_trace() else _compiled(self)
+        evaluate = _traced(self) if inside_a_trace() else _compiled(self)
         return evaluate(params, images)
 
     def plain(self, params: Params, images: Any) -> Outputs:
@@ -42,6 +42,12 @@ class ModuleFunction:
         filled = jax.tree.map(lambda leaf: leaf, state)
         nnx.replace_by_pure_dict(filled, params)
         return nnx.merge(graph, filled)(images)
+
+
+@functools.cache
+def _traced(function: ModuleFunction) -> Callable[[Params, Any], Outputs]:
+    """The function for traces, in which JAX finds again what it traced for the same shapes."""
+    return jax.jit(function.plain)
 
 
 @functools.cache

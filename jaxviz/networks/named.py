@@ -45,10 +45,14 @@ class NamedFunction:
 
     def __call__(self, params: Params, images: Any) -> Outputs:
         """Evaluate the function: compiled, and on CPUs rewritten, outside of any trace."""
-        if inside_a_trace():
-            return self.plain(params, images)
-        outputs = self._compiled(params, images)  # compiled, a dict comes out by the alphabet
+        evaluate = self._traced if inside_a_trace() else self._compiled
+        outputs = evaluate(params, images)  # from `jit`, a dict comes out by the alphabet
         return {name: outputs[name] for name in self._order}
+
+    @functools.cached_property
+    def _traced(self) -> Callable[[Params, Any], Outputs]:
+        """The function for traces, in which JAX finds again what it traced for the same shapes."""
+        return jax.jit(self.plain)
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Params, Any], Outputs]:
