@@ -50,9 +50,12 @@ def _largest(values: Any, *, k: int) -> Any:
     return jax.lax.top_k(values, k)
 
 
-def _probabilities(network: "Network", pixels: np.ndarray) -> Any:
+def _probabilities(network: "Network", pixels: np.ndarray) -> np.ndarray:
     layer = network.role("logits")
-    return jax.nn.softmax(_activations(network, pixels, layer)[0])
+    return np.asarray(_softmax(_activations(network, pixels, layer)))[0]
+
+
+_softmax = jax.jit(jax.nn.softmax)
 
 
 def _activations(network: "Network", pixels: np.ndarray, layer: str) -> Any:

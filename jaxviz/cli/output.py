@@ -1,6 +1,6 @@
 """What commands write: the facts on the terminal, a figure, and the arrays behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,12 @@ def claim_output(output: Path, *, save_arrays: bool = False) -> None:
     claim_file(output)
     if save_arrays:
         claim_file(output.with_suffix(".npz"))
+
+
+def drawing_imported(items: Iterable[Any]) -> Iterator[Any]:
+    """Hand on the items; what draws is imported while the last one is still computed."""
+    yield from items
+    from ..draw import figure_of  # noqa: F401
 
 
 def write_analyses(

@@ -22,7 +22,7 @@ from .options import (
     Weights,
     seed_option,
 )
-from .output import write_analyses
+from .output import drawing_imported, write_analyses
 from .progress import status, track
 
 
@@ -158,7 +158,9 @@ def occlude(
         found = analyses.occlusion(
             model, pictures, targets=target, window=window, stride=stride, fill=fill,
             repeats=repeats, seed=seed, score=score, chunk_size=batch_size,
-            track=lambda items: track(items, len(items), "occluding") if several else iter(items),
+            track=lambda items: drawing_imported(
+                track(items, len(items), "occluding") if several else items
+            ),
         )  # fmt: skip
     options = {
         "pictures": [str(one) for one in pictures], "target": target, "window": found.window,

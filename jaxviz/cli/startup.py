@@ -42,6 +42,7 @@ def _keep_compiled() -> None:
         return
     _shrink(folder)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.setdefault("JAXVIZ_TRACED", str(folder))  # cpu/kept.py
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     # On some processors jaxlib rejects its own compiled programs, logs an error for each and
     # compiles again.

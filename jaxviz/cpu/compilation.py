@@ -16,6 +16,7 @@ from jax.extend.core import get_opaque_trace_state
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Tape, read_slot, run
 from . import policy
+from .kept import are_kept, traced_once
 from .rewriting import rewritten
 
 
@@ -41,13 +42,15 @@ def compiled(
     static_argnames: Iterable[str] = (),
     rewrite: bool = True,
     seldom: bool = False,
+    lasting: bool = False,
 ) -> Callable[..., Any]:
     """`jax.jit(function)`, whose static arguments are passed by name.
 
     Outside of any trace, on a CPU, it is rewritten and compiled with the options of the policy; in
     a trace it stays as it is, so that whoever traces it sees the plain function. rewrite: whether
     it is rewritten at all; that takes longer to compile. seldom: whether it is called seldom, so
-    that less is rewritten.
+    that less is rewritten. lasting: whether the static arguments say all that it does, so that
+    other processes can use what was traced.
     """
     names = tuple(static_argnames)
     plain = jax.jit(function, static_argnames=names)
@@ -57,7 +60,10 @@ def compiled(
         whole = function
         if rewrite and policy.on_cpu():
             whole = rewritten(function, seldom=seldom)
-        return jax.jit(whole, static_argnames=names, compiler_options=policy.compiler_options())
+        options = policy.compiler_options()
+        if lasting and policy.on_cpu() and are_kept():
+            return traced_once(whole, options)
+        return jax.jit(whole, static_argnames=names, compiler_options=options)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -104,4 +110,4 @@ def _run_tape(leaves: Sequence[Any], *, tape: Tape) -> list[Any]:
     return [read_slot(values, slot) for slot in tape.outputs]
 
 
-_outputs = compiled(_run_tape, static_argnames=("tape",), seldom=True)
+_outputs = compiled(_run_tape, static_argnames=("tape",), seldom=True, lasting=True)

@@ -146,7 +146,10 @@ def _evaluate_positions(
 
 
 _evaluate = compiled(  # For one image the rewritten network takes longer to compile than it saves.
-    _evaluate_positions, static_argnames=("tape", "positions", "chunk_size"), rewrite=False
+    _evaluate_positions,
+    static_argnames=("tape", "positions", "chunk_size"),
+    rewrite=False,
+    lasting=True,
 )
 
 

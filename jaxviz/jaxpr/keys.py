@@ -36,6 +36,11 @@ class _ByIdentity:
         self.value = value
 
 
+def stands_for_itself(key: Any) -> bool:
+    """Whether a key is equal to itself alone."""
+    return isinstance(key, _ByIdentity)
+
+
 def _constant(value: Any) -> Any:
     is_tracer = isinstance(value, jax.core.Tracer)
     return _ByIdentity(value) if is_tracer else Constant(value, jax.typeof(value))

@@ -8,8 +8,10 @@ which says little, because it does not show what the channel stands for.
 All functions are pure and work under `jit`.
 """
 
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -45,7 +47,8 @@ def filter_tiles(
             f"filter_tiles: kernel of shape {kernel.shape} reads {kernel.shape[2]} channels, "
             "not 3 colors; use filter_slices"
         )
-    return _scaled(jnp.moveaxis(jnp.asarray(kernel), 3, 0), (1, 2, 3), scaling)
+    choice(scaling, "scaling", SCALINGS)
+    return _scaled(jnp.asarray(kernel), (3, 0, 1, 2), scaling)
 
 
 def filter_slices(
@@ -61,7 +64,8 @@ def filter_slices(
     (192, 64, 5, 5)
     """
     _check_kernel(kernel)
-    return _scaled(jnp.transpose(jnp.asarray(kernel), (3, 2, 0, 1)), (1, 2, 3), scaling)
+    choice(scaling, "scaling", SCALINGS)
+    return _scaled(jnp.asarray(kernel), (3, 2, 0, 1), scaling)
 
 
 def _check_kernel(kernel: Any) -> None:
@@ -71,8 +75,10 @@ def _check_kernel(kernel: Any) -> None:
         )
 
 
-def _scaled(filters: Any, axes: tuple[int, ...], scaling: str) -> Any:
-    choice(scaling, "scaling", SCALINGS)
+@functools.partial(jax.jit, static_argnames=("order", "scaling"))
+def _scaled(kernel: Any, order: tuple[int, ...], scaling: str) -> Any:
+    """The filters, with their axes in this order and values from 0 to 1."""
+    filters, axes = jnp.transpose(kernel, order), (1, 2, 3)
     if scaling == "range":
         low = filters.min(axis=axes, keepdims=True)
         high = filters.max(axis=axes, keepdims=True)

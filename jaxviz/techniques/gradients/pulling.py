@@ -71,7 +71,10 @@ def _gradients_of_tape(
 
 
 _of_tape = compiled(
-    _gradients_of_tape, static_argnames=("tape", "asks", "size", "rule"), seldom=True
+    _gradients_of_tape,
+    static_argnames=("tape", "asks", "size", "rule"),
+    seldom=True,
+    lasting=True,
 )
 
 
