@@ -73,12 +73,15 @@ def vectors(draw, most=150):
     return made[number:], made[:number]
 
 
-def in_pieces(queries, database, *, piece=2**26, together=2048, rough=False, cpu=True, **options):
+def in_pieces(
+    queries, database, *, piece=2**26, together=2048, rough=False, cpu=True, kept=(4, 64), **options
+):
     """A search of small pieces, with estimates in bfloat16 or by devices if so asked."""
     with (
         mock.patch.multiple(
-            neighbors, _PIECE_BYTES=piece, _QUERIES=together, on_cpu=lambda: cpu,
-            multiplies_bfloat16=lambda: rough, _BFLOAT16_TERMS=0,
+            neighbors, _PIECE_BYTES=piece, _PRODUCT_BYTES=piece, _QUERIES=together,
+            on_cpu=lambda: cpu, multiplies_bfloat16=lambda: rough, _BFLOAT16_TERMS=0,
+            _few_are_doubtful=lambda *given, **options: True, _KEPT=kept[0], _MOST_KEPT=kept[1],
         ),
     ):  # fmt: skip
         return nearest_neighbors(queries, database, **options)
@@ -99,15 +102,34 @@ def test_equals_brute_force_whatever_offset_scale_type_and_pieces(given, data, m
     check(found, queries, database, metric, k, rows)
 
 
-@given(vectors(), METRICS, st.integers(1, 60), st.booleans())
-@settings(max_examples=12)
-def test_rough_estimates_and_those_of_devices_change_nothing(given, metric, piece, rough):
+@given(
+    vectors(),
+    METRICS,
+    st.integers(1, 60),
+    st.booleans(),
+    st.sampled_from([(4, 64), (1, 2), (1, 4)]),
+)
+@settings(max_examples=18)
+def test_rough_estimates_and_those_of_devices_change_nothing(given, metric, piece, rough, kept):
     queries, database = given
     options = {"k": min(3, len(database)), "metric": metric, "piece": 4 * 40 * piece}
     exact = in_pieces(queries, database, **options)
-    other = in_pieces(queries, database, rough=rough, cpu=rough, **options)
+    other = in_pieces(queries, database, rough=rough, cpu=rough, kept=kept, **options)
     np.testing.assert_array_equal(other.indices, exact.indices)
     np.testing.assert_array_equal(other.distances, exact.distances)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+@pytest.mark.parametrize(("rows", "directions", "expected"), [(1000, 2000, False), (4000, 5, True)])
+def test_bfloat16_is_for_many_rows_of_different_distances(rows, directions, expected, cosine):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(rows, directions)) @ rng.normal(size=(directions, 2000))
+    vectors = vectors.astype(np.float32)
+    pays = neighbors._few_are_doubtful(vectors[:50], vectors, k=10, cosine=cosine)
+    assert pays == expected
+    for constant in (0, 1, np.nan, np.inf):  # nothing is told of these, without a warning
+        given = np.full_like(vectors, constant)
+        assert not neighbors._few_are_doubtful(given[:50], given, k=10, cosine=cosine)
 
 
 @given(vectors(), st.sampled_from(["in_float32", "in_bfloat16", "on_devices"]), st.booleans())

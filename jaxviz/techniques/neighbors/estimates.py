@@ -17,6 +17,9 @@ import numpy as np
 from ... import devices
 
 _BFLOAT16_ROUNDING = 2.0**-8  # the largest relative error of rounding to bfloat16
+BFLOAT16_ERROR = 1.5 * _BFLOAT16_ROUNDING
+"""What `in_bfloat16` may be off by, about: few vectors lose as much as their numbers may."""
+
 _PER_TERM = 2.0**-23  # of the error of a sum of float32 products: twice what one rounding adds
 
 
@@ -48,11 +51,13 @@ def in_float32(queries: np.ndarray) -> Estimate:
 
 def in_bfloat16(queries: np.ndarray) -> Estimate:
     """Products of vectors rounded to bfloat16, summed in float32."""
-    rounded, lost, lengths = _rounded(queries)
-    share = np.divide(lost, lengths, out=np.zeros(len(queries)), where=np.asarray(lengths) > 0)
+    columns, nearest = _rounded(queries)
+    lost = queries - np.asarray(nearest)
+    squares = np.vecdot(queries, queries)
+    share = np.sqrt(np.vecdot(lost, lost) / np.where(squares > 0, squares, 1))
 
     def products(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(_bfloat16_products(rows, rounded))
+        return np.asarray(_bfloat16_products(rows, columns))
 
     rounding = _BFLOAT16_ROUNDING + (1 + _BFLOAT16_ROUNDING) * float(share.max())
     return Estimate(products, rounding + _summation_error(queries))
@@ -85,10 +90,9 @@ def _bfloat16_products(rows: Any, rounded: Any) -> Any:
 
 @jax.jit
 def _rounded(queries: Any) -> Any:
-    """The queries as columns of bfloat16, the lengths of what rounding took, and their own."""
+    """The queries as columns of bfloat16, and rounded alike."""
     rounded = jax.lax.reduce_precision(queries, exponent_bits=8, mantissa_bits=7)
-    lengths = (jnp.linalg.norm(vectors, axis=1) for vectors in (queries - rounded, queries))
-    return rounded.T.astype(jnp.bfloat16), *lengths
+    return rounded.T.astype(jnp.bfloat16), rounded
 
 
 def _summation_error(queries: np.ndarray) -> float:

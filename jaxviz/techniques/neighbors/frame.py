@@ -16,7 +16,7 @@ FLOOR = np.float32(2.0**-90)  # more than float32 underflow can take from a squa
 _SMALL, _LARGE = 2.0**-60, 2.0**100  # squared lengths between which float32 is safe
 _SAMPLE = 32  # rows of the database that the center is the mean of
 _OFFSET = 4  # so many times the spread about the center, an offset is worth a pass over the data
-_BLOCK_BYTES = 2**19  # of float64 vectors handled together, which a core's cache holds
+_BLOCK_BYTES = 2**18  # of float64 vectors handled together, which a core's cache holds
 
 
 class Placed(NamedTuple):
@@ -62,8 +62,7 @@ class Frame(NamedTuple):
         """The vectors in this frame, in float64."""
         exact = vectors.astype(np.float64)
         if self.cosine:
-            lengths = np.sqrt(np.vecdot(exact, exact))
-            exact /= np.where(lengths == 0, 1, lengths)[:, None]
+            exact *= _reciprocals(exact)[:, None]
         elif self.scale != 1:
             exact *= self.scale
         if self.center is not None:
@@ -106,18 +105,25 @@ class Frame(NamedTuple):
         unit length already. All blocks use the same memory, which takes half the time.
         """
         squared, space = np.empty(len(rows)), np.empty((_block(database.shape[1]), len(queries[0])))
+        are_zero = np.vecdot(queries, queries) == 0 if self.cosine else np.zeros(0, bool)
         for block in blocks(len(rows), database.shape[1]):
             asked, found = queries[numbers[block]], as_float32(database[rows[block]])
             exact = space[: len(found)]
             exact[...] = found
             if self.cosine:
-                lengths = np.sqrt(np.vecdot(exact, exact))
-                exact /= np.where(lengths == 0, 1, lengths)[:, None]
+                factors = _reciprocals(exact)
+                exact *= factors[:, None]
             exact -= asked
             squared[block] = np.vecdot(exact, exact)
             if self.cosine:
-                squared[block][(lengths == 0) | ~asked.any(axis=1)] = 2
+                squared[block][(factors == 0) | are_zero[numbers[block]]] = 2
         return squared
+
+
+def _reciprocals(vectors: np.ndarray) -> np.ndarray:
+    """Of the vectors' lengths; 0 for a zero vector."""
+    lengths = np.sqrt(np.vecdot(vectors, vectors))
+    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
 
 def _block(dim: int) -> int:

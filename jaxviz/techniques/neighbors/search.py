@@ -5,6 +5,7 @@ and a row that the bounds cannot rule out are kept, and those are measured by di
 So an estimate may be rough without changing the answer.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,13 +17,16 @@ from ...cpu.processor import multiplies_bfloat16
 from . import estimates
 from .frame import FLOOR, Frame, Placed, as_float32
 
-_PIECE_BYTES = 2**26  # of the database, and of its estimates, at a time
+_PIECE_BYTES = 2**26  # of the database at a time
+_PRODUCT_BYTES = 2**24  # of their estimates
 _QUERIES = 2048  # looked up together
-_BFLOAT16_TERMS = 2**36  # in all products, from which compiling for bfloat16 is worth while
-_KEPT = 32  # times k: the pairs kept for each query before they are measured
+_BFLOAT16_TERMS = 2**35  # in all products, from which compiling for bfloat16 is worth while
+_ROWS_A_PAIR = 150  # estimated in bfloat16 save as much time as a doubtful pair costs
+_SAMPLE = 32  # queries and rows by which that is told
+_KEPT = 4  # times k: the pairs kept for each query before what cannot be near is dropped
+_MOST_KEPT = 64  # times k: so many that cannot be dropped are measured
 _CACHED = 2**15  # estimates that stay in a core's cache
 _GROUP = 8  # rows of which the nearest stands for all, and groups for each of the k
-_PAIRS = 512  # measured by one thread at a time
 _SLACK = 1 + 1e-6  # more than rounding a distance to float32 can change its square
 
 
@@ -69,8 +73,9 @@ def search(
     """
     dim, cosine = database.shape[1], metric == "cosine"
     block = min(len(queries), _QUERIES)
-    rough = on_cpu() and len(queries) * database.size > _BFLOAT16_TERMS and multiplies_bfloat16()
-    rows = _PIECE_BYTES // (4 * max(block, dim)) // (4 if rough else 1)  # bfloat16 likes caches
+    large = on_cpu() and len(queries) * database.size > _BFLOAT16_TERMS and multiplies_bfloat16()
+    rough = large and _few_are_doubtful(queries, database, k=k, cosine=cosine)
+    rows = min(_PIECE_BYTES // dim, _PRODUCT_BYTES // block) // (16 if rough else 4)
     found = []
     for first in range(0, len(queries), block):
         some = slice(first, first + block)
@@ -109,6 +114,7 @@ class Search:
         self.estimate = (estimates.in_bfloat16 if rough else exact_products)(scaled)
         self.bounds = np.full(len(queries), np.inf)  # of the squared distance to the k-th nearest
         self.found: list[Pairs] = []
+        self.room = _KEPT * k * len(queries)  # pairs that are kept before some are dropped
 
     def pieces(self, rows: int) -> Iterator[Piece]:
         """Read the database piece by piece, the next one while one is searched."""
@@ -123,19 +129,14 @@ class Search:
     def look_at(self, piece: Piece) -> None:
         """Take up the rows of a piece."""
         self.found.append(self._near(piece))
-        if sum(len(pairs.query) for pairs in self.found) > self._most_kept():
+        if sum(len(pairs.query) for pairs in self.found) > self.room:
             self._thin_out()
 
     def nearest(self) -> tuple[np.ndarray, np.ndarray]:
         """Distances and rows of the k nearest, (queries, k); of equals the smaller row is first."""
-        self._thin_out()
-        (pairs,) = self.found
-        pairs = self._k_best(pairs)
+        pairs = self._k_best(_joined(self.found))
         shape = len(self.exact), self.k
         return self._rounded(pairs.most).reshape(shape), pairs.row.astype(np.int32).reshape(shape)
-
-    def _most_kept(self) -> int:
-        return _KEPT * self.k * len(self.exact)
 
     def _near(self, piece: Piece) -> Pairs:
         """The pairs whose distance may be within the bounds."""
@@ -190,21 +191,28 @@ class Search:
         return (squared / 2 if self.frame.cosine else np.sqrt(squared)).astype(np.float32)
 
     def _thin_out(self) -> None:
-        """Measure the k best of each query, and drop what cannot be among them."""
-        pairs = Pairs(*(np.concatenate(field) for field in zip(*self.found, strict=True)))
-        pairs, ranks = _ranked(pairs, np.lexsort((pairs.most, pairs.query)))
-        best = ranks < self.k
-        if best.sum() == self.k * len(self.exact):
-            pairs = self._measured(pairs, best)
-            self.bounds = pairs.most[best].reshape(-1, self.k).max(axis=1)
-            pairs = pairs.select(pairs.least <= self.bounds[pairs.query] * _SLACK)
-        if len(pairs.query) > self._most_kept() // 2:
+        """Drop what cannot be among the k nearest of each query; measure the rest if it is much."""
+        pairs, _ = self._within_bounds(_joined(self.found))
+        if len(pairs.query) > _MOST_KEPT * self.k * len(self.exact):
             pairs = self._k_best(pairs)
             if self.rough:
                 self.rough, self.estimate = False, estimates.in_float32(self.scaled)
-        self.found = [pairs]
+        self.found, self.room = [pairs], max(self.room, 2 * len(pairs.query))
+
+    def _within_bounds(self, pairs: Pairs) -> tuple[Pairs, np.ndarray]:
+        """The pairs by queries, and by their largest distances; and which are the k first."""
+        pairs, ranks = _ranked(pairs, np.lexsort((pairs.most, pairs.query)))
+        best = ranks < self.k
+        if best.sum() < self.k * len(self.exact):
+            return pairs, best
+        self.bounds = pairs.most[best].reshape(-1, self.k).max(axis=1)
+        near = pairs.least <= self.bounds[pairs.query] * _SLACK
+        return pairs.select(near), best[near]
 
     def _k_best(self, pairs: Pairs) -> Pairs:
+        """The k nearest of each query, measured; by measuring the k best, fewer others are left."""
+        pairs, best = self._within_bounds(pairs)
+        pairs, _ = self._within_bounds(self._measured(pairs, best))
         pairs = self._measured(pairs, np.ones(len(pairs.query), bool))
         order = np.lexsort((pairs.row, self._rounded(pairs.most), pairs.query))
         pairs, ranks = _ranked(pairs, order)
@@ -212,19 +220,30 @@ class Search:
 
     def _measured(self, pairs: Pairs, chosen: np.ndarray) -> Pairs:
         """The same pairs with the squared distances of the chosen ones, by difference."""
-        places = np.flatnonzero(chosen & (pairs.least < pairs.most))
-
-        def measure(first: int) -> np.ndarray:
-            some = places[first : first + _PAIRS]
-            return self.frame.squared_distances(
-                self.exact, pairs.query[some], self.database, pairs.row[some]
-            )
-
+        some = np.flatnonzero(chosen & (pairs.least < pairs.most))
         least, most = pairs.least.copy(), pairs.most.copy()
-        if len(places):
-            parts = prefetch(measure, range(0, len(places), _PAIRS))
-            least[places] = most[places] = np.concatenate([*parts])
+        least[some] = most[some] = self.frame.squared_distances(
+            self.exact, pairs.query[some], self.database, pairs.row[some]
+        )
         return pairs._replace(least=least, most=most)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused later
+def _few_are_doubtful(queries: np.ndarray, database: np.ndarray, *, k: int, cosine: bool) -> bool:
+    """Whether bfloat16 leaves so few pairs in doubt that measuring them costs less than it saves.
+
+    It is told from a sample, as if the squared distances from a query were spread normally.
+    """
+    asked, rows = (some[:: max(1, len(some) // _SAMPLE)][:_SAMPLE] for some in (queries, database))
+    frame = Frame.fitting(as_float32(asked), database, cosine=cosine)
+    asked, rows = frame.exact(as_float32(asked)), frame.exact(as_float32(rows))
+    lengths = np.linalg.norm(asked, axis=1).mean() * np.linalg.norm(rows, axis=1).mean()
+    spread = (np.vecdot(rows, rows) - 2 * asked @ rows.T).std(axis=1).mean()
+    tail = math.sqrt(2 * math.log(max(2, len(database) / k)))  # where the k-th nearest is
+    exponent = 4 * estimates.BFLOAT16_ERROR * lengths * tail
+    if not exponent < 50 * spread:
+        return False
+    return bool(k * math.expm1(exponent / spread) * _ROWS_A_PAIR < len(database))
 
 
 def _least_of_groups(values: np.ndarray, k: int) -> np.ndarray:
@@ -235,6 +254,10 @@ def _least_of_groups(values: np.ndarray, k: int) -> np.ndarray:
     number = len(values) // max(1, min(_GROUP, len(values) // (_GROUP * k)))
     whole = len(values) // number * number
     return values[:whole].reshape(-1, number, values.shape[1]).min(axis=0)
+
+
+def _joined(found: list[Pairs]) -> Pairs:
+    return Pairs(*(np.concatenate(field) for field in zip(*found, strict=True)))
 
 
 def _ranked(pairs: Pairs, order: np.ndarray) -> tuple[Pairs, np.ndarray]:
