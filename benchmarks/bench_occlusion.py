@@ -24,6 +24,7 @@ import jaxviz
 
 TARGET = 7  # the class whose score is tracked
 REPEATS = 16  # fills
+IMAGES = 8
 TITLES = {"full": "jaxviz, method=full", "torch_compile": "torch.compile"}
 # Strides that divide the free way, so that all peers agree on the positions. VGG's whole passes are
 # long, so it gets fewer positions.
@@ -191,6 +192,26 @@ def compare_methods(case, beside, compare, rounds):
     positions = len(case.tops)
     about = {"window": case.window, "stride": case.stride, "best_batch": best}
     compare(contestants, number=positions, unit="variants", rounds=rounds, **about)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet"])
+def bench_occlusion_several_images(name, compare):
+    """The maps of eight images by one call, beside a call for each."""
+    case = Ours(name, 16, STRIDES[name], 224)
+    images = np.random.default_rng(4).normal(size=(IMAGES, *case.image.shape)).astype(np.float32)
+
+    def scores(images):
+        result = jaxviz.occlusion_map(
+            case.evaluate, case.params, images, score=jaxviz.logit(TARGET, layer=case.scores),
+            window=case.window, stride=case.stride, fill=0.0,
+        )  # fmt: skip
+        return np.asarray(result.scores)
+
+    contestants = {
+        "jaxviz": lambda: scores(images),
+        "jaxviz, image by image": lambda: np.concatenate([scores(one[None]) for one in images]),
+    }
+    compare(contestants, number=IMAGES * len(case.tops), unit="variants", rounds=3)
 
 
 def bench_occlusion_repeats(compare):

@@ -25,6 +25,13 @@ def bench_startup_help(arguments, compare):
     compare({"jaxviz": command(*arguments.split())}, number=1, unit="commands", rounds=7)
 
 
+@pytest.mark.parametrize("arguments", ["weights list", "filters"])
+def bench_startup_command(arguments, tmp_path, monkeypatch, compare):
+    kept = {"JAXVIZ_CACHE": str(tmp_path / "cache")}
+    monkeypatch.chdir(tmp_path)
+    compare({"jaxviz": command(*arguments.split(), **kept)}, number=1, unit="commands", rounds=5)
+
+
 def bench_startup_occlude(tmp_path, monkeypatch, compare):
     """Once more, as it is the second time, beside the first time, when all is compiled."""
     arguments = ("occlude", str(PICTURE), "-o", "occluded.png")
