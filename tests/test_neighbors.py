@@ -74,7 +74,7 @@ def vectors(draw, most=150):
 
 
 def in_pieces(
-    queries, database, *, piece=2**26, together=2048, rough=False, cpu=True, kept=(4, 64), **options
+    queries, database, *, piece=2**26, together=2048, rough=False, cpu=True, kept=(4, 32), **options
 ):
     """A search of small pieces, with estimates in bfloat16 or by devices if so asked."""
     with (
@@ -107,7 +107,7 @@ def test_equals_brute_force_whatever_offset_scale_type_and_pieces(given, data, m
     METRICS,
     st.integers(1, 60),
     st.booleans(),
-    st.sampled_from([(4, 64), (1, 2), (1, 4)]),
+    st.sampled_from([(4, 32), (1, 2), (1, 4)]),
 )
 @settings(max_examples=18)
 def test_rough_estimates_and_those_of_devices_change_nothing(given, metric, piece, rough, kept):

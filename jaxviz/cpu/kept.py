@@ -16,6 +16,7 @@ import jax
 from jax import export
 from jaxlib import version
 
+from .. import __version__
 from .._checks import InputError
 from ..files import write_whole
 from ..jaxpr.digest import NotLastingError, digest
@@ -100,7 +101,7 @@ def _surroundings() -> tuple[Any, ...]:
     """What a traced program depends on beside its name: our code, JAX, its settings, the device."""
     settings = sorted((name, repr(getattr(jax.config, name, None))) for name in jax.config.values)
     (device,) = jax.devices()
-    return (_code(), jax.__version__, version.__version__, device.device_kind, settings)
+    return (__version__, _code(), jax.__version__, version.__version__, device.device_kind, settings)
 
 
 @functools.cache
