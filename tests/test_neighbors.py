@@ -79,8 +79,9 @@ def in_pieces(
     """A search of small pieces, with estimates in bfloat16 or by devices if so asked."""
     with (
         mock.patch.multiple(
-            neighbors, _PIECE_BYTES=piece, _PRODUCT_BYTES=piece, _QUERIES=together,
-            on_cpu=lambda: cpu, multiplies_bfloat16=lambda: rough, _BFLOAT16_TERMS=0,
+            neighbors, _PIECE_BYTES=piece, _VIEWED_BYTES=piece, _PRODUCT_BYTES=piece,
+            _QUERIES=together, _BFLOAT16_TERMS=0, on_cpu=lambda: cpu,
+            multiplies_bfloat16=lambda: rough,
             _few_are_doubtful=lambda *given, **options: True, _KEPT=kept[0], _MOST_KEPT=kept[1],
         ),
     ):  # fmt: skip
@@ -234,7 +235,8 @@ SEARCH_ON_DEVICES = """
 import sys, jax, numpy as np
 from jaxviz.techniques.neighbors import search
 assert jax.local_device_count() == int(sys.argv[1])
-search.on_cpu, search._PIECE_BYTES = lambda: False, 4 * 12 * 50
+search.on_cpu = lambda: False
+search._PIECE_BYTES = search._VIEWED_BYTES = 4 * 12 * 50
 vectors = np.random.default_rng(0).normal(size=(333, 12)).astype(np.float32) + 1000
 found = search.search(vectors[:9], vectors, k=4, metric="euclidean", own=None)
 print(*found[1].ravel(), *map(float, found[0].ravel()))

@@ -16,7 +16,6 @@ import jax
 from jax import export
 from jaxlib import version
 
-from .. import __version__
 from .._checks import InputError
 from ..files import write_whole
 from ..jaxpr.digest import NotLastingError, digest
@@ -101,7 +100,13 @@ def _surroundings() -> tuple[Any, ...]:
     """What a traced program depends on beside its name: our code, JAX, its settings, the device."""
     settings = sorted((name, repr(getattr(jax.config, name, None))) for name in jax.config.values)
     (device,) = jax.devices()
-    return (__version__, _code(), jax.__version__, version.__version__, device.device_kind, settings)
+    return (
+        _code(),
+        jax.__version__,
+        version.__version__,
+        device.device_kind,
+        settings,
+    )
 
 
 @functools.cache

@@ -58,6 +58,11 @@ class Frame(NamedTuple):
         centered = np.vecdot(center, center) > _OFFSET * spread
         return cls(cosine, scale, center if centered else None)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether most vectors are placed as they are."""
+        return self.center is None and self.scale == 1
+
     def exact(self, vectors: np.ndarray) -> np.ndarray:
         """The vectors in this frame, in float64."""
         exact = vectors.astype(np.float64)
@@ -71,7 +76,7 @@ class Frame(NamedTuple):
 
     def place(self, vectors: np.ndarray, name: str, first: int = 0) -> Placed:
         """The vectors in this frame; they are row `first` of `name` and those that follow."""
-        if self.center is None and self.scale == 1:
+        if self.is_plain:
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.vecdot(vectors, vectors)
             doubtful = ~((squares > _SMALL) & (squares < _LARGE))

@@ -17,7 +17,8 @@ from ...cpu.processor import multiplies_bfloat16
 from . import estimates
 from .frame import FLOOR, Frame, Placed, as_float32
 
-_PIECE_BYTES = 2**26  # of the database at a time
+_PIECE_BYTES = 2**26  # of the database at a time, where it must be copied
+_VIEWED_BYTES = 2**28  # where it is read in place: the fewer pieces, the less the threads wait
 _PRODUCT_BYTES = 2**24  # of their estimates
 _QUERIES = 2048  # looked up together
 _BFLOAT16_TERMS = 2**35  # in all products, from which compiling for bfloat16 is worth while
@@ -71,11 +72,10 @@ def search(
 
     `own` are the rows of the database that the queries are, and that they shall not find.
     """
-    dim, cosine = database.shape[1], metric == "cosine"
+    cosine = metric == "cosine"
     block = min(len(queries), _QUERIES)
     large = on_cpu() and len(queries) * database.size > _BFLOAT16_TERMS and multiplies_bfloat16()
     rough = large and _few_are_doubtful(queries, database, k=k, cosine=cosine)
-    rows = min(_PIECE_BYTES // dim, _PRODUCT_BYTES // block) // (16 if rough else 4)
     found = []
     for first in range(0, len(queries), block):
         some = slice(first, first + block)
@@ -84,7 +84,7 @@ def search(
             asked, first, database, k=k, cosine=cosine,
             own=None if own is None else own[some], rough=rough,
         )  # fmt: skip
-        for piece in part.pieces(max(1, rows)):
+        for piece in part.pieces():
             part.look_at(piece)
         found.append(part.nearest())
     distances, indices = (np.concatenate(fields) for fields in zip(*found, strict=True))
@@ -116,8 +116,12 @@ class Search:
         self.found: list[Pairs] = []
         self.room = _KEPT * k * len(queries)  # pairs that are kept before some are dropped
 
-    def pieces(self, rows: int) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[Piece]:
         """Read the database piece by piece, the next one while one is searched."""
+        in_place = self.frame.is_plain and self.database.dtype == np.float32
+        most = (_VIEWED_BYTES if in_place else _PIECE_BYTES) // self.database.shape[1]
+        most = min(most, _PRODUCT_BYTES // len(self.scaled))
+        rows = max(1, most // (16 if self.rough else 4))
 
         def read(first: int) -> Piece:
             part = as_float32(self.database[first : first + rows])
