@@ -56,6 +56,18 @@ def test_first_filters_of_alexnet_are_color_pictures():
     assert float(tiles[7][i]) == pytest.approx(extreme, abs=1e-6)
 
 
+@pytest.mark.parametrize("scaling", ["symmetric", "shared", "range"])
+def test_rounding_leads_no_shipped_filter_out_of_the_range(scaling):
+    for name in ("alexnet", "squeezenet", "efficientnet_lite0"):
+        network = jaxviz.load(name)
+        kernel = network.kernel(network.role("first_layer"))
+        for make in (filter_tiles, filter_slices):
+            made = make(kernel, scaling=scaling)
+            traced = jax.jit(lambda kernel, make=make: make(kernel, scaling=scaling))(kernel)
+            for tiles in map(np.asarray, (made, traced)):
+                assert tiles.min() >= 0 and tiles.max() <= 1
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "said"),
     [

@@ -77,13 +77,14 @@ def _check_kernel(kernel: Any) -> None:
 
 @functools.partial(jax.jit, static_argnames=("order", "scaling"))
 def _scaled(kernel: Any, order: tuple[int, ...], scaling: str) -> Any:
-    """The filters, with their axes in this order and values from 0 to 1."""
+    """The filters, with their axes in this order and values from 0 to 1, whatever is rounded."""
     filters, axes = jnp.transpose(kernel, order), (1, 2, 3)
     if scaling == "range":
         low = filters.min(axis=axes, keepdims=True)
         high = filters.max(axis=axes, keepdims=True)
         flat = high == low
-        return jnp.where(flat, 0.5, (filters - low) / jnp.where(flat, 1, high - low))
+        stretched = jnp.where(flat, 0.5, (filters - low) / jnp.where(flat, 1, high - low))
+        return jnp.clip(stretched, 0, 1)
     over = None if scaling == "shared" else axes
     largest = jnp.abs(filters).max(axis=over, keepdims=True)
-    return 0.5 + 0.5 * filters / jnp.where(largest == 0, 1, largest)
+    return jnp.clip(0.5 + 0.5 * filters / jnp.where(largest == 0, 1, largest), 0, 1)
