@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from jax import lax
+from jax.experimental import pallas
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 from random_networks import SETTINGS, networks
 
 from jaxviz.cpu import kept
@@ -34,7 +37,7 @@ def traced(**options):
         times.append(factor)
         return {"sum": (factor * x["x"]).sum(), "cut": x["x"][1:]}
 
-    return kept.traced_once(function, None), times
+    return jax.jit(kept.traced_once(function), static_argnames="factor"), times
 
 
 def tape(function, *arguments):
@@ -111,9 +114,10 @@ def test_what_no_file_can_hold_is_traced_here(folder):
         return jax.pure_callback(lambda x: x + 1, shape, leaves[0])
 
     for static in (tape(jnp.sin, X), object()):  # JAX cannot write it; it has no name that lasts
-        found = kept.traced_once(called_back, None)([X], tape=static)
+        called = jax.jit(kept.traced_once(called_back), static_argnames="tape")
+        found = called([X], tape=static)
         np.testing.assert_array_equal(found, X + 1)
-    drawn = kept.traced_once(lambda key: jax.random.normal(key, (2,)), None)(jax.random.key(0))
+    drawn = jax.jit(kept.traced_once(lambda key: jax.random.normal(key, (2,))))(jax.random.key(0))
     np.testing.assert_array_equal(drawn, jax.random.normal(jax.random.key(0), (2,)))
     assert not [*folder.iterdir()]
 
@@ -195,3 +199,44 @@ def test_another_process_finds_the_same_digest(tmp_path):
 def test_what_lies_in_memory_alone_has_no_digest(value):
     with pytest.raises(NotLastingError):
         digest(value)
+
+
+def scaling(factor):
+    """A primitive of one's own, whose parameters do not say what it does."""
+    scale = Primitive("scale")
+    scale.def_abstract_eval(lambda x: x)
+    mlir.register_lowering(scale, mlir.lower_fun(lambda x: x * factor, multiple_results=False))
+    return scale.bind
+
+
+def kernel(body):
+    def call(x):
+        def run(x_ref, out_ref):
+            out_ref[...] = body(x_ref[...])
+
+        out = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return pallas.pallas_call(run, out_shape=out, interpret=True)(x)
+
+    return call
+
+
+@pytest.mark.parametrize("function", [scaling(2.0), kernel(lambda x: 2 * x)])
+def test_primitives_that_are_not_jaxs_own_have_no_digest(function):
+    for one in (function, lambda x: lax.map(function, x)):
+        with pytest.raises(NotLastingError):
+            digest(tape(one, X))
+
+
+def test_settings_that_change_within_a_process_are_asked_for(folder):
+    function = jax.jit(
+        kept.traced_once(lambda x: x + jax.random.normal(jax.random.PRNGKey(0), (3,)))
+    )
+    found = []
+    for is_partitionable in (True, False, True):
+        with jax.threefry_partitionable(is_partitionable):
+            found.append(np.asarray(function(X)))
+            np.testing.assert_array_equal(
+                found[-1], X + jax.random.normal(jax.random.PRNGKey(0), (3,))
+            )
+    assert (found[0] != found[1]).any()
+    assert len([*folder.iterdir()]) == 2

@@ -146,6 +146,16 @@ def test_no_estimate_is_off_by_more_than_it_says(given, kind, cosine):
     assert (np.abs(made.products(rows) - rows64 @ queries64.T) <= bounds).all()
 
 
+def test_vectors_of_one_number_are_parallel_to_the_bit():
+    queries, database = (
+        np.random.default_rng(i).normal(size=(200, 1)).astype(np.float32) for i in range(2)
+    )
+    found = nearest_neighbors(queries, database, k=9, metric="cosine")
+    assert not found.distances.any()
+    same = np.sign(queries) == np.sign(database.T)
+    np.testing.assert_array_equal(found.indices, [np.flatnonzero(row)[:9] for row in same])
+
+
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_far_outliers_change_nothing(metric):
     rng = np.random.default_rng(0)

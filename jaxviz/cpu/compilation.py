@@ -60,10 +60,9 @@ def compiled(
         whole = function
         if rewrite and policy.on_cpu():
             whole = rewritten(function, seldom=seldom)
-        options = policy.compiler_options()
         if lasting and policy.on_cpu() and are_kept():
-            return traced_once(whole, options)
-        return jax.jit(whole, static_argnames=names, compiler_options=options)
+            whole = traced_once(whole)
+        return jax.jit(whole, static_argnames=names, compiler_options=policy.compiler_options())
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

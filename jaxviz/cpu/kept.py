@@ -31,39 +31,34 @@ def are_kept() -> bool:
     return bool(os.environ.get(FOLDER)) and bool(jax.config.values["jax_enable_compilation_cache"])
 
 
-def traced_once(function: Callable[..., Any], options: dict[str, str] | None) -> Callable[..., Any]:
-    """`jax.jit(function)`, traced by one process for all.
+def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function for `jax.jit`, traced by one process for all.
 
     function: of arrays, and of static arguments by name; what it does must depend on these alone
-    and on what the package's files say. options: for the compiler.
+    and on what the package's files say.
 
     A program that no file can hold is traced by each process, such as one for several devices, or
-    of a network that calls a Python function.
+    of a network that calls a Python function or has primitives that are not JAX's own.
     """
-    known: dict[Any, Callable[..., Any]] = {}
 
-    def call(*arguments: Any, **static: Any) -> Any:
+    @functools.wraps(function)
+    def found(*arguments: Any, **static: Any) -> Any:
         leaves, tree = jax.tree.flatten(arguments)
         types = [jax.typeof(leaf) for leaf in leaves]
-        key = (tree, *types, *sorted(static.items()))
-        if key not in known:
-            run: Callable[..., Any] = functools.partial(function, **static)
-            if len(jax.devices()) == 1 and not any(map(_is_random_key, types)):
-                name = (function.__qualname__, str(tree), *map(str, types), *sorted(static.items()))
-                run = _found_or_traced(run, arguments, name, options)
-            known[key] = jax.jit(run, compiler_options=options)
-        return known[key](*arguments)
+        run = functools.partial(function, **static)
+        if len(jax.devices()) > 1 or any(map(_is_random_key, types)):
+            return run(*arguments)
+        name = (function.__qualname__, str(tree), *map(str, types), *sorted(static.items()))
+        return _found_or_traced(run, jax.tree.unflatten(tree, types), name)(*arguments)
 
-    return call
+    return found
 
 
 def _is_random_key(kind: Any) -> bool:
     return bool(jax.numpy.issubdtype(kind.dtype, jax.dtypes.extended))
 
 
-def _found_or_traced(
-    run: Callable[..., Any], arguments: Any, name: Any, options: dict[str, str] | None
-) -> Callable[..., Any]:
+def _found_or_traced(run: Callable[..., Any], types: Any, name: Any) -> Callable[..., Any]:
     """The program in the file of its name, else as it is traced now, which is written there."""
     try:
         path = Path(os.environ[FOLDER]) / f"traced-{digest(_surroundings(), name)}"
@@ -73,7 +68,7 @@ def _found_or_traced(
     if found is not None:
         return export.deserialize(bytearray(found)).call
     try:
-        exported = export.export(jax.jit(run, compiler_options=options))(*arguments)
+        exported = export.export(jax.jit(run))(*types)
         data = bytes(exported.serialize())
     except Exception:  # what JAX cannot write, of which there is no list
         return run

@@ -8,10 +8,8 @@ which says little, because it does not show what the channel stands for.
 All functions are pure and work under `jit`.
 """
 
-import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -47,8 +45,7 @@ def filter_tiles(
             f"filter_tiles: kernel of shape {kernel.shape} reads {kernel.shape[2]} channels, "
             "not 3 colors; use filter_slices"
         )
-    choice(scaling, "scaling", SCALINGS)
-    return _scaled(jnp.asarray(kernel), (3, 0, 1, 2), scaling)
+    return _scaled(jnp.moveaxis(jnp.asarray(kernel), 3, 0), (1, 2, 3), scaling)
 
 
 def filter_slices(
@@ -64,8 +61,7 @@ def filter_slices(
     (192, 64, 5, 5)
     """
     _check_kernel(kernel)
-    choice(scaling, "scaling", SCALINGS)
-    return _scaled(jnp.asarray(kernel), (3, 2, 0, 1), scaling)
+    return _scaled(jnp.transpose(jnp.asarray(kernel), (3, 2, 0, 1)), (1, 2, 3), scaling)
 
 
 def _check_kernel(kernel: Any) -> None:
@@ -75,16 +71,14 @@ def _check_kernel(kernel: Any) -> None:
         )
 
 
-@functools.partial(jax.jit, static_argnames=("order", "scaling"))
-def _scaled(kernel: Any, order: tuple[int, ...], scaling: str) -> Any:
-    """The filters, with their axes in this order and values from 0 to 1, whatever is rounded."""
-    filters, axes = jnp.transpose(kernel, order), (1, 2, 3)
+def _scaled(filters: Any, axes: tuple[int, ...], scaling: str) -> Any:
+    choice(scaling, "scaling", SCALINGS)
     if scaling == "range":
         low = filters.min(axis=axes, keepdims=True)
         high = filters.max(axis=axes, keepdims=True)
         flat = high == low
         stretched = jnp.where(flat, 0.5, (filters - low) / jnp.where(flat, 1, high - low))
-        return jnp.clip(stretched, 0, 1)
+        return jnp.clip(stretched, 0, 1)  # compiled together, these steps may round past an end
     over = None if scaling == "shared" else axes
     largest = jnp.abs(filters).max(axis=over, keepdims=True)
     return jnp.clip(0.5 + 0.5 * filters / jnp.where(largest == 0, 1, largest), 0, 1)

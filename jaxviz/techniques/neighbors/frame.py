@@ -67,7 +67,7 @@ class Frame(NamedTuple):
         """The vectors in this frame, in float64."""
         exact = vectors.astype(np.float64)
         if self.cosine:
-            exact *= _reciprocals(exact)[:, None]
+            exact /= _divisors(exact)[0]
         elif self.scale != 1:
             exact *= self.scale
         if self.center is not None:
@@ -116,19 +116,19 @@ class Frame(NamedTuple):
             exact = space[: len(found)]
             exact[...] = found
             if self.cosine:
-                factors = _reciprocals(exact)
-                exact *= factors[:, None]
+                divisors, is_zero = _divisors(exact)
+                exact /= divisors
             exact -= asked
             squared[block] = np.vecdot(exact, exact)
             if self.cosine:
-                squared[block][(factors == 0) | are_zero[numbers[block]]] = 2
+                squared[block][is_zero | are_zero[numbers[block]]] = 2
         return squared
 
 
-def _reciprocals(vectors: np.ndarray) -> np.ndarray:
-    """Of the vectors' lengths; 0 for a zero vector."""
+def _divisors(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What brings vectors to length 1, (n, 1), and which of them are zero, for which it is 1."""
     lengths = np.sqrt(np.vecdot(vectors, vectors))
-    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return np.where(lengths == 0, 1, lengths)[:, None], lengths == 0
 
 
 def _block(dim: int) -> int:
