@@ -99,8 +99,8 @@ def picture_fields(network: "Network", read: Sequence[Picture]) -> dict[str, Any
 
 
 def normalized(network: "Network", pixels: np.ndarray) -> Any:
-    """Normalize fitted uint8 pictures, (batch, height, width, samples)."""
-    return jax.numpy.asarray(network.preprocessing.normalize(pixels))
+    """Normalize fitted uint8 pictures, (batch, height, width, samples), on the device."""
+    return network.preprocessing.normalize(jax.numpy.asarray(pixels))
 
 
 def shown(network: "Network", pixels: np.ndarray) -> np.ndarray:

@@ -50,12 +50,9 @@ def _largest(values: Any, *, k: int) -> Any:
     return jax.lax.top_k(values, k)
 
 
-def _probabilities(network: "Network", pixels: np.ndarray) -> np.ndarray:
+def _probabilities(network: "Network", pixels: np.ndarray) -> Any:
     layer = network.role("logits")
-    return np.asarray(_softmax(_activations(network, pixels, layer)))[0]
-
-
-_softmax = jax.jit(jax.nn.softmax)
+    return jax.nn.softmax(_activations(network, pixels, layer)[0])
 
 
 def _activations(network: "Network", pixels: np.ndarray, layer: str) -> Any:

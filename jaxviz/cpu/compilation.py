@@ -47,10 +47,10 @@ def compiled(
     """`jax.jit(function)`, whose static arguments are passed by name.
 
     Outside of any trace, on a CPU, it is rewritten and compiled with the options of the policy; in
-    a trace it stays as it is, so that whoever traces it sees the plain function. rewrite: whether
-    it is rewritten at all; that takes longer to compile. seldom: whether it is called seldom, so
-    that less is rewritten. lasting: whether the static arguments say all that it does, so that
-    other processes can use what was traced.
+    a trace it stays as it is, so that whoever traces it sees the plain function, which JAX traces
+    once for each shape. rewrite: whether it is rewritten at all; that takes longer to compile.
+    seldom: whether it is called seldom, so that less is rewritten. lasting: whether the static
+    arguments say all that it does, so that other processes can use what was traced.
     """
     names = tuple(static_argnames)
     plain = jax.jit(function, static_argnames=names)

@@ -16,7 +16,7 @@ import jax
 from jax import export
 from jaxlib import version
 
-from .._checks import InputError
+from .._checks import InputError, is_key
 from ..files import write_whole
 from ..jaxpr.digest import NotLastingError, digest
 
@@ -46,16 +46,12 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
         leaves, tree = jax.tree.flatten(arguments)
         types = [jax.typeof(leaf) for leaf in leaves]
         run = functools.partial(function, **static)
-        if len(jax.devices()) > 1 or any(map(_is_random_key, types)):
+        if len(jax.devices()) > 1 or any(map(is_key, leaves)):
             return run(*arguments)
         name = (function.__qualname__, str(tree), *map(str, types), *sorted(static.items()))
         return _found_or_traced(run, jax.tree.unflatten(tree, types), name)(*arguments)
 
     return found
-
-
-def _is_random_key(kind: Any) -> bool:
-    return bool(jax.numpy.issubdtype(kind.dtype, jax.dtypes.extended))
 
 
 def _found_or_traced(run: Callable[..., Any], types: Any, name: Any) -> Callable[..., Any]:

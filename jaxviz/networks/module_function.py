@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 
 from .._typing import Outputs, Params
-from ..cpu.compilation import compiled, inside_a_trace
+from ..cpu.compilation import compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,7 @@ class ModuleFunction:
 
     def __call__(self, params: Params, images: Any) -> Outputs:
         """Evaluate the network: compiled, and on CPUs rewritten, outside of any trace."""
-        evaluate = _traced(self) if inside_a_trace() else _compiled(self)
-        return evaluate(params, images)
+        return _compiled(self)(params, images)
 
     def plain(self, params: Params, images: Any) -> Outputs:
         """Evaluate the network as it is written."""
@@ -42,12 +41,6 @@ class ModuleFunction:
         filled = jax.tree.map(lambda leaf: leaf, state)
         nnx.replace_by_pure_dict(filled, params)
         return nnx.merge(graph, filled)(images)
-
-
-@functools.cache
-def _traced(function: ModuleFunction) -> Callable[[Params, Any], Outputs]:
-    """The function for traces, in which JAX finds again what it traced for the same shapes."""
-    return jax.jit(function.plain)
 
 
 @functools.cache

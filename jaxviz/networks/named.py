@@ -12,7 +12,7 @@ from .._checks import InputError, image_type, what_was_raised
 from .._checks import image_shape as checked_shape
 from .._independence import independent
 from .._typing import Outputs, Params
-from ..cpu.compilation import compiled, inside_a_trace
+from ..cpu.compilation import compiled
 from ..jaxpr.recording import Recording, record
 from ..jaxpr.tape import Tape, read_slot, run, run_steps
 from ..pictures.preprocessing import Preprocessing
@@ -45,14 +45,8 @@ class NamedFunction:
 
     def __call__(self, params: Params, images: Any) -> Outputs:
         """Evaluate the function: compiled, and on CPUs rewritten, outside of any trace."""
-        evaluate = self._traced if inside_a_trace() else self._compiled
-        outputs = evaluate(params, images)  # from `jit`, a dict comes out by the alphabet
+        outputs = self._compiled(params, images)  # compiled, a dict comes out by the alphabet
         return {name: outputs[name] for name in self._order}
-
-    @functools.cached_property
-    def _traced(self) -> Callable[[Params, Any], Outputs]:
-        """The function for traces, in which JAX finds again what it traced for the same shapes."""
-        return jax.jit(self.plain)
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Params, Any], Outputs]:

@@ -19,7 +19,7 @@ from .frame import FLOOR, Frame, Placed, as_float32
 
 _PIECE_BYTES = 2**26  # of the database at a time, where it must be copied
 _VIEWED_BYTES = 2**28  # where it is read in place: the fewer pieces, the less the threads wait
-_PRODUCT_BYTES = 2**24  # of their estimates
+_PRODUCT_BYTES = 2**24  # of the estimates of a piece
 _QUERIES = 2048  # looked up together
 _BFLOAT16_TERMS = 2**35  # in all products, from which compiling for bfloat16 is worth while
 _ROWS_A_PAIR = 150  # estimated in bfloat16 save as much time as a doubtful pair costs
@@ -120,8 +120,8 @@ class Search:
         """Read the database piece by piece, the next one while one is searched."""
         in_place = self.frame.is_plain and self.database.dtype == np.float32
         most = (_VIEWED_BYTES if in_place else _PIECE_BYTES) // self.database.shape[1]
-        most = min(most, _PRODUCT_BYTES // len(self.scaled))
-        rows = max(1, most // (16 if self.rough else 4))
+        most = min(most, _PRODUCT_BYTES // len(self.scaled)) // 4
+        rows = max(1, most // 4 if self.rough else most)  # bfloat16 likes caches
 
         def read(first: int) -> Piece:
             part = as_float32(self.database[first : first + rows])
@@ -238,9 +238,11 @@ def _few_are_doubtful(queries: np.ndarray, database: np.ndarray, *, k: int, cosi
 
     It is told from a sample, as if the squared distances from a query were spread normally.
     """
-    asked, rows = (some[:: max(1, len(some) // _SAMPLE)][:_SAMPLE] for some in (queries, database))
-    frame = Frame.fitting(as_float32(asked), database, cosine=cosine)
-    asked, rows = frame.exact(as_float32(asked)), frame.exact(as_float32(rows))
+    asked, rows = (
+        as_float32(some[:: max(1, len(some) // _SAMPLE)][:_SAMPLE]) for some in (queries, database)
+    )
+    frame = Frame.fitting(asked, database, cosine=cosine)
+    asked, rows = frame.exact(asked), frame.exact(rows)
     lengths = np.linalg.norm(asked, axis=1).mean() * np.linalg.norm(rows, axis=1).mean()
     spread = (np.vecdot(rows, rows) - 2 * asked @ rows.T).std(axis=1).mean()
     tail = math.sqrt(2 * math.log(max(2, len(database) / k)))  # where the k-th nearest is

@@ -95,13 +95,9 @@ def incremental(asked: Problem, grid: Sequence[tuple[int, int]]) -> tuple[Any, A
     if inside_a_trace() or isinstance(images, jax.core.Tracer):
         clean, outputs = jax.lax.map(of_one, images)
     else:  # image by image, one compiled program serves all
-        clean, outputs = _stacked([of_one(image) for image in images])
+        found = [of_one(image) for image in images]
+        clean, outputs = (jnp.stack(values) for values in zip(*found, strict=True))
     return clean[:, 0], outputs[:, :, 0]
-
-
-@jax.jit
-def _stacked(found: Sequence[WindowedOutputs]) -> WindowedOutputs:
-    return jax.tree.map(lambda *values: jnp.stack(values), *found)
 
 
 def explain_occlusion(

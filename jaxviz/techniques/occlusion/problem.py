@@ -91,7 +91,7 @@ class Problem(NamedTuple):
         ]
         coverage = covers[0].sum(0)[:, None] * covers[1].sum(0)[None]
         averaged = _spread(baseline, scores, *covers) if heatmap else None
-        return OcclusionMap(scores, baseline, averaged, jnp.asarray(coverage.astype(np.int32)))
+        return OcclusionMap(scores, baseline, averaged, jnp.asarray(coverage, jnp.int32))
 
 
 def problem_of(
