@@ -8,7 +8,13 @@ import numpy as np
 
 from ..cpu import policy
 from ..jaxpr.tape import Slot, Step, Tape
-from . import rules_elementwise, rules_reduce, rules_shape, rules_window  # noqa: F401
+from . import (  # noqa: F401
+    rules_convolution,
+    rules_elementwise,
+    rules_pool,
+    rules_reduce,
+    rules_shape,
+)
 from .rules import RULES, Windows
 from .windows import Box, Region, bounding_box, reach, union, whole
 
