@@ -5,6 +5,7 @@ was fastest for each in a run before. Networks of the literature are written in 
 jaxviz as ONNX files.
 """
 
+import copy
 import functools
 import importlib.util
 import json
@@ -21,6 +22,7 @@ from million import memory
 from peers.layers import LAYERS, jax_network, random_kernels
 
 import jaxviz
+from jaxviz.cpu import policy
 
 TARGET = 7  # the class whose score is tracked
 REPEATS = 16  # fills
@@ -55,16 +57,19 @@ class Case:
         starts = np.arange(0, image_size - window + 1, stride)
         self.tops, self.lefts = np.repeat(starts, len(starts)), np.tile(starts, len(starts))
 
-    def occlusion(self, method, batch):
+    def occlusion(self, method, batch, **options):
         score = jaxviz.logit(TARGET, layer=self.scores)
         result = jaxviz.occlusion_map(
-            self.evaluate, self.params, self.image[None], score=score,
-            window=self.window, stride=self.stride, fill=0.0, method=method, chunk_size=batch,
+            self.evaluate, self.params, self.image[None], score=score, window=self.window,
+            stride=self.stride, fill=0.0, method=method, chunk_size=batch, **options,
         )  # fmt: skip
         return np.asarray(result.scores[0]).ravel()
 
     def incremental(self):
         return self.occlusion("incremental", None)
+
+    def rounded(self):
+        return self.occlusion("incremental", None, precision="bfloat16")
 
     def full(self, batch):
         return self.occlusion("full", batch)
@@ -80,6 +85,26 @@ class Case:
 
     def torch_compile(self, batch):
         return self.torch_loop(self.compiled_torch_model, batch)
+
+    @functools.cached_property
+    def rounded_torch_model(self):
+        import torch
+
+        model = copy.deepcopy(self.torch_model).to(torch.bfloat16)
+        return lambda images: model(images.to(torch.bfloat16)).float()
+
+    def torch_rounded(self, batch):
+        return self.torch_loop(self.rounded_torch_model, batch)
+
+    def drops(self, peer, batch):
+        """What one of torch's loops measures, by its own score of the whole image."""
+        import torch
+        from peers.torch_networks import as_torch
+
+        model = {"torch": self.torch_model, "torch_rounded": self.rounded_torch_model}[peer]
+        with torch.inference_mode():
+            score = model(as_torch(self.image[None]))[0, TARGET].item()
+        return score - getattr(self, peer)(batch)
 
     def torch_loop(self, model, batch):
         """What a good user writes: batches of copies, the last one filled up."""
@@ -182,6 +207,30 @@ def bench_occlusion_onnx(name, compare):
     beside = [peer for peer in peers() if peer != "captum"]
     case = Exported(name, EXPORTED[name], EXPORTED[name], 224)
     compare_methods(case, beside, compare, rounds=3)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet"])
+def bench_occlusion_bfloat16(name, compare):
+    """Products of bfloat16; `error` is how far a map is from float32's, as a share of its range."""
+    if not policy.bfloat16_pays(terms=1 << 10, numbers=1 << 20):
+        pytest.skip("this processor does not multiply bfloat16 faster")
+    case, best = Ours(name, 16, STRIDES[name], 224), {}
+    score = np.asarray(case.evaluate(case.params, case.image[None])["logits"])[0, TARGET]
+    contestants = {
+        "jaxviz, bfloat16": lambda: score - case.rounded(),
+        "jaxviz": lambda: score - case.incremental(),
+    }
+    for peer, title in (("torch", "torch"), ("torch_rounded", "torch, bfloat16")):
+        if "torch" in peers():
+            best[peer] = turns.fastest_batch(getattr(case, peer))
+            contestants[title] = functools.partial(case.drops, peer, best[peer])
+    about = {"window": case.window, "stride": case.stride, "best_batch": best}
+    figures = compare(contestants, number=len(case.tops), unit="variants", rounds=5, **about)
+    exact = contestants["jaxviz"]()
+    for title, run in contestants.items():
+        found = run()
+        figures[title]["error"] = float(np.abs(found - exact).max() / np.ptp(exact))
+        figures[title]["correlation"] = float(np.corrcoef(found, exact)[0, 1])
 
 
 def compare_methods(case, beside, compare, rounds):

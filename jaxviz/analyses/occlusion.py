@@ -37,7 +37,8 @@ class OcclusionAnalysis(NamedTuple):
     first pixels of the windows; `scores`, `baseline`, `heatmap` and `coverage` are those of
     `jaxviz.OcclusionMap`. If fills were drawn, `repeats` of them, scores and heatmap are means
     over them, `fill_values` and `fill_pixels` are the first, `heatmap_error` is the standard error
-    of the heatmap, and `distinct` says where it is told from zero.
+    of the heatmap, and `distinct` says where it is told from zero. `precision` is "bfloat16" where
+    products might be rounded.
     """
 
     network: str
@@ -64,6 +65,7 @@ class OcclusionAnalysis(NamedTuple):
     repeats: int = 1
     distinct: Bool[np.ndarray, "pictures height width"] | None = None
     heatmap_error: Float[np.ndarray, "pictures height width"] | None = None
+    precision: str | None = None
 
     @property
     def answers(self) -> list[str]:
@@ -121,6 +123,7 @@ def occlusion(
     seed: int = 0,
     score: str = "log-probability",
     chunk_size: int | None = None,
+    precision: str | None = None,
     track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> OcclusionAnalysis:
     """Hide parts of each picture and see how its score changes.
@@ -143,6 +146,8 @@ def occlusion(
         seed: of the fills that are drawn.
         score: of a class: "log-probability", "probability" or "logit".
         chunk_size: variants evaluated at a time, by default what memory allows.
+        precision: "bfloat16" rounds what is multiplied, where the processor is faster so; see
+            `jaxviz.occlusion_map`.
         track: hands the pictures on one after the other, as a progress bar does.
 
     Raises:
@@ -181,7 +186,9 @@ def occlusion(
         images, key = normalized(network, np.stack([one.pixels for one in read])), random.key(seed)
         made = np.asarray(random_fills(images, key=key, num=repeats))
         fill, fills, drawn = f"{repeats} drawn", list(made[0]), list(made.swapaxes(0, 1))
-    options = {"window": sizes, "stride": steps, "chunk_size": chunk_size}
+    options = {
+        "window": sizes, "stride": steps, "chunk_size": chunk_size, "precision": precision,
+    }  # fmt: skip
     results = [
         _measured(network, one, target, own, seed, options)
         for one, target, own in track([*zip(read, found, drawn, strict=True)])
@@ -218,6 +225,7 @@ def occlusion(
         repeats=repeats,
         distinct=joined("distinct") if repeats > 1 else None,
         heatmap_error=joined("heatmap_error") if repeats > 1 else None,
+        precision=precision,
     )
 
 

@@ -43,6 +43,7 @@ def compiled(
     rewrite: bool = True,
     seldom: bool = False,
     lasting: bool = False,
+    rounded: bool = False,
 ) -> Callable[..., Any]:
     """`jax.jit(function)`, whose static arguments are passed by name.
 
@@ -50,7 +51,8 @@ def compiled(
     a trace it stays as it is, so that whoever traces it sees the plain function, which JAX traces
     once for each shape. rewrite: whether it is rewritten at all; that takes longer to compile.
     seldom: whether it is called seldom, so that less is rewritten. lasting: whether the static
-    arguments say all that it does, so that other processes can use what was traced.
+    arguments say all that it does, so that other processes can use what was traced. rounded:
+    whether its products are of bfloat16.
     """
     names = tuple(static_argnames)
     plain = jax.jit(function, static_argnames=names)
@@ -62,7 +64,8 @@ def compiled(
             whole = rewritten(function, seldom=seldom)
         if lasting and policy.on_cpu() and are_kept():
             whole = traced_once(whole)
-        return jax.jit(whole, static_argnames=names, compiler_options=policy.compiler_options())
+        options = policy.compiler_options(rounded=rounded)
+        return jax.jit(whole, static_argnames=names, compiler_options=options)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

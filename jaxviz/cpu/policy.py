@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import jax
 
 from . import toom_cook
+from .processor import multiplies_bfloat16
 
 COMPILER_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+_BFLOAT16_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 # XLA's convolution by groups takes three times as long on a CPU as one group after the other, but
 # each is one more to compile.
@@ -39,6 +41,11 @@ _MOST_KEPT = 64 * 10**6
 _LEAST_SAVED = 1 << 28
 # Numbers in a kernel. For smaller ones, spreading takes longer to compile than it saves.
 _LEAST_SPREAD_KERNEL = 1 << 16
+# Numbers that a product sums up, and numbers in its kernel, from which on bfloat16 is faster. Other
+# devices multiply blocks of 16 (an estimate).
+_LEAST_TERMS = 48
+_LEAST_TERMS_ELSEWHERE = 16
+_LEAST_ROUNDED_KERNEL = 1 << 13
 
 
 def on_cpu() -> bool:
@@ -46,20 +53,21 @@ def on_cpu() -> bool:
 
 
 @functools.cache
-def compiler_options() -> dict[str, str] | None:
+def compiler_options(*, rounded: bool = False) -> dict[str, str] | None:
     """The options for the outermost `jit` on this backend, or None where they are not understood.
 
     On CPUs jaxlib sends convolutions to a library that is slower than its older path
     (benchmarks/PERFORMANCE.md says by how much); one option turns it off. Other versions of jaxlib
-    may not know it.
+    may not know it. rounded: whether products are of bfloat16, in which that library is faster.
     """
     if not on_cpu():
         return None
+    options = _BFLOAT16_OPTIONS if rounded else COMPILER_OPTIONS
     try:
-        jax.jit(lambda: 0, compiler_options=COMPILER_OPTIONS)()
+        jax.jit(lambda: 0, compiler_options=options)()
     except Exception:  # an unknown option raises a runtime error that has no class of its own
         return None
-    return COMPILER_OPTIONS
+    return options
 
 
 def batch_size() -> int:
@@ -166,6 +174,18 @@ def spreading_pays(kernel: int, groups: int, pixels: int, outputs: int) -> bool:
     """
     few = pixels * 5 <= outputs * 4
     return groups_one_by_one(groups) and kernel >= _LEAST_SPREAD_KERNEL and few
+
+
+def bfloat16_pays(terms: int, numbers: int) -> bool:
+    """Whether products of changes gain as bfloat16: sums of so many terms, kernels of so many."""
+    if not on_cpu():
+        return terms >= _LEAST_TERMS_ELSEWHERE
+    return multiplies_bfloat16() and terms >= _LEAST_TERMS and numbers >= _LEAST_ROUNDED_KERNEL
+
+
+def convolves_bfloat16(*, is_pointwise: bool) -> bool:
+    """Whether boxes that are not spread are convolved as bfloat16: on a CPU, by one tap alone."""
+    return is_pointwise or not on_cpu()
 
 
 def points_pay(by_points: int, by_taps: int) -> bool:

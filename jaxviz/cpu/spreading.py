@@ -8,18 +8,20 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from ..jaxpr.tape import Step
 from . import policy, toom_cook
+from .rounding import rounded, rounded_product
 
 
 class Kernel(NamedTuple):
     """A kernel as the two ways of spreading read it.
 
-    taps: (in, *taps, out). points: (points, in, out), or None where there is no such way.
+    taps: (in, taps * out). points: (points, in, out), or None where there is no such way.
     """
 
     taps: Array
@@ -48,10 +50,14 @@ def _has_points(step: Step) -> bool:
 
 def prepare(step: Step, kernel: Array) -> Kernel:
     """kernel: (*taps, in, out), of a step with stride 1."""
-    taps, axes = jnp.moveaxis(kernel, -2, 0), range(kernel.ndim - 2)
-    if not _has_points(step):
-        return Kernel(taps, None)
-    return Kernel(taps, toom_cook.stacked_at_points(jnp.flip(kernel, axes), len(axes)))
+    taps = jnp.moveaxis(kernel, -2, 0).reshape(kernel.shape[-2], -1)
+    axes = range(kernel.ndim - 2)
+    points = None
+    if _has_points(step):
+        points = toom_cook.stacked_at_points(jnp.flip(kernel, axes), len(axes))
+    if step.rounded:
+        return jax.tree.map(rounded, Kernel(taps, points))
+    return Kernel(taps, points)
 
 
 def spread(step: Step, change: Array, kernel: Kernel) -> Array:
@@ -63,8 +69,9 @@ def spread(step: Step, change: Array, kernel: Kernel) -> Array:
 
 
 def spread_by_taps(step: Step, change: Array, kernel: Kernel) -> Array:
-    taps = _taps(step)
-    product = _product(step, change, kernel.taps, (((change.ndim - 1,), (0,)), ((), ())))
+    taps, rows = _taps(step), change.reshape(-1, change.shape[-1])
+    product = _product(step, rows, kernel.taps, (((1,), (0,)), ((), ())))
+    product = product.reshape(*change.shape[:-1], *taps, -1)
     frame: Any = 0
     for tap in np.ndindex(*taps):
         margins = [
@@ -89,6 +96,8 @@ def spread_by_points(step: Step, change: Array, kernel: Kernel) -> Array:
 
 
 def _product(step: Step, change: Array, kernel: Array, numbers: Any) -> Array:
+    if step.rounded:
+        return rounded_product(change, kernel, numbers)
     return lax.dot_general(
         change,
         kernel,

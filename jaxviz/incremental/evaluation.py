@@ -17,10 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ..cpu.compilation import compiled
+from ..cpu import policy
+from ..cpu.compilation import compiled, inside_a_trace
 from ..jaxpr.known import with_reads
 from ..jaxpr.recording import record
 from ..jaxpr.tape import Step, Tape, read_slot, run, run_steps
+from .changes import allowing_bfloat16
 from .planning import Group, Loop, groups, one_group, schedule
 from .rules import RULES
 from .steps import evaluate_step
@@ -57,6 +59,7 @@ def windowed_outputs(
     *,
     window: tuple[int, int],
     chunk_size: int | None = None,
+    rounded: bool = False,
 ) -> WindowedOutputs:
     """The outputs of `fun` for the image with a box replaced, for every position of the box.
 
@@ -66,6 +69,8 @@ def windowed_outputs(
     tops, lefts: (positions,) host integers, the upper left corners of the boxes.
     window: (height, width) of the box, in pixels.
     chunk_size: positions evaluated at a time; bounds the memory, does not change the results.
+    rounded: whether changes may be multiplied as bfloat16, where that is faster. On a CPU it is
+        outside of `jit` alone, with options that only the outermost may have.
 
     Called on arrays it is compiled once for each structure of `fun`, not for each function object.
     It may be called inside `jit` and `vmap` (over `image`, `fill` and what `fun` closes over).
@@ -83,11 +88,14 @@ def windowed_outputs(
     traced = isinstance(image, jax.core.Tracer)
     like = image[None] if traced else jax.ShapeDtypeStruct((1, *image.shape), image.dtype)
     recording = with_reads(record(fun, like))
-    clean, outputs = _evaluate(
+    tape, evaluate = recording.tape, _evaluate
+    if rounded and not (policy.on_cpu() and inside_a_trace()):
+        tape, evaluate = allowing_bfloat16(tape), _evaluate_rounded
+    clean, outputs = evaluate(
         recording.constants,
         image,
         jnp.asarray(fill, image.dtype),
-        tape=recording.tape,
+        tape=tape,
         positions=positions,
         chunk_size=chunk_size,
     )
@@ -145,11 +153,15 @@ def _evaluate_positions(
     ]
 
 
-_evaluate = compiled(  # For one image the rewritten network takes longer to compile than it saves.
-    _evaluate_positions,
-    static_argnames=("tape", "positions", "chunk_size"),
-    rewrite=False,
-    lasting=True,
+_evaluate, _evaluate_rounded = (
+    compiled(  # For one image the rewritten network takes longer to compile than it saves.
+        _evaluate_positions,
+        static_argnames=("tape", "positions", "chunk_size"),
+        rewrite=False,
+        lasting=True,
+        rounded=rounded,
+    )
+    for rounded in (False, True)
 )
 
 

@@ -39,6 +39,8 @@ class Rule(NamedTuple):
         without reading what did not change, or None where that would not pay.
     multiply_adds: (step, sizes of the output box, sizes of the first operand's box or None).
     scratch: numbers that the step holds meanwhile, besides its operands and its output.
+    terms: how many numbers a product of the first operand and a kernel sums up for each of its
+        places; 0 for steps that are none.
     """
 
     windows: Callable[[Step], Windows | str]
@@ -52,6 +54,7 @@ class Rule(NamedTuple):
         lambda step, sizes, into: 0
     )
     scratch: Callable[[Step, Sequence[int]], int] = lambda step, sizes: 0
+    terms: Callable[[Step], int] = lambda step: 0
 
 
 RULES: dict[str, Rule] = {}

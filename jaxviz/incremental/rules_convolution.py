@@ -12,8 +12,10 @@ from jax import Array, lax
 
 from ..cpu import policy
 from ..cpu.convolution import depthwise, group_by_group, is_by_shifts
+from ..cpu.rounding import rounded, rounded_product
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
+from .changes import with_product
 from .outside import MAX, Along, everything, running, with_outside
 from .rules import RULES, Increment, Rule, Windows
 from .windows import Box, Value, Window, cut_each, place
@@ -114,26 +116,32 @@ def _convolve(step: Step, sizes: Sequence[int], image: Array, kernel: Array, gro
         dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
         feature_group_count=groups,
         precision=step.params["precision"],
-        preferred_element_type=step.params["preferred_element_type"],
+        preferred_element_type=jnp.float32
+        if step.rounded
+        else step.params["preferred_element_type"],
     )
 
 
 class _Prepared(NamedTuple):
-    """The kernel of each group, and the magnitudes of the map without their axis of channels."""
+    """The kernel of each group, and the magnitudes of the map without their axis of channels.
+
+    kernel: the whole kernel, where changes of the map are multiplied by a rounded one.
+    """
 
     kernels: list[Kernel]
     magnitudes: list[Along]
+    kernel: Array | None
 
 
 def _convolution_prepare(step: Step, operands: Sequence[Any]) -> _Prepared:
-    groups = step.params["feature_group_count"]
-    if not policy.groups_one_by_one(groups):
-        return _Prepared([], [])
     image, kernel = map(jnp.asarray, operands)
+    groups, whole = step.params["feature_group_count"], rounded(kernel) if step.rounded else None
+    if not policy.groups_one_by_one(groups):
+        return _Prepared([], [], whole)
     parts = jnp.split(_kernel_channels_last(step, kernel), groups, axis=-1)
     magnitudes = jnp.abs(image).max(step.params["dimension_numbers"].lhs_spec[1])
-    axes = range(magnitudes.ndim)
-    return _Prepared([prepare(step, part) for part in parts], running(magnitudes, axes, MAX))
+    known = running(magnitudes, range(magnitudes.ndim), MAX)
+    return _Prepared([prepare(step, part) for part in parts], known, whole)
 
 
 def _largest(numbers: Array) -> Array:
@@ -159,11 +167,17 @@ def _convolution_increment(
     w + k - 1 times, by changes that are mostly zero; spreading each input multiplies w times.
 
     The error is a share of the largest number there was, also where a box hides it; so that must
-    not be much larger than the largest number there is.
+    not be much larger than the largest number there is. Of rounded changes it is a share of the
+    change, and is to be.
     """
     value = operands[0]
-    if value.box is None or not _spreading_pays(step, value.box.sizes, box.sizes):
+    if value.box is None:
         return None
+    if not _spreading_pays(step, value.box.sizes, box.sizes):
+        return _by_rounded(step, value, clean, box, chunk, prepared.kernel)
+    boxes = partial(_spread_boxes, step, value, clean, box, chunk, prepared.kernels)
+    if step.rounded:
+        return Increment(boxes)
     channels = step.params["dimension_numbers"].lhs_spec[1]
     starts, sizes = np.delete(value.box.starts, channels, axis=1), list(value.box.sizes)
     del sizes[channels]
@@ -178,9 +192,29 @@ def _convolution_increment(
         largest = jnp.maximum(outside, _largest(value.contents))
         return (hidden <= _MOST_HIDDEN * largest).all()
 
-    is_accurate = lax.cond(is_clear, lambda: is_clear, after_a_look)
-    boxes = partial(_spread_boxes, step, value, clean, box, chunk, prepared.kernels)
-    return Increment(boxes, is_accurate)
+    return Increment(boxes, lax.cond(is_clear, lambda: is_clear, after_a_look))
+
+
+def _by_rounded(
+    step: Step, value: Value, clean: Any, box: Box, chunk: Array, kernel: Array | None
+) -> Increment | None:
+    """Clean output plus the change convolved with the rounded kernel, read for each output."""
+    is_pointwise = _num_taps(step) == step.params["feature_group_count"] == 1
+    if kernel is None or not policy.convolves_bfloat16(is_pointwise=is_pointwise):
+        return None
+    seen, pair = _convolution_windows(step), [value, Value(kernel)]
+    assert not isinstance(seen, str)
+    convolve = partial(_pointwise if is_pointwise else _convolution, step)
+    return Increment(lambda: with_product(step, seen, pair, clean, box, chunk, convolve))
+
+
+def _pointwise(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> Array:
+    """A convolution by one tap, as a product of its channels alone."""
+    image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
+    steps = [slice(None, None, stride) for stride in step.params["window_strides"]]
+    image, last = image[:, *steps], image.ndim - 1
+    matrix = kernel.reshape(kernel.shape[-2:])
+    return _from_channels_last(step, rounded_product(image, matrix, (((last,), (0,)), ((), ()))))
 
 
 def _spread_boxes(
@@ -233,9 +267,18 @@ def _convolution_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[
 
 
 def _convolution_scratch(step: Step, sizes: Sequence[int]) -> int:
+    return math.prod(sizes) * _num_taps(step)
+
+
+def _num_taps(step: Step) -> int:
     kernel = step.input_avals[1].shape
-    taps: list[int] = [kernel[axis] for axis in step.params["dimension_numbers"].rhs_spec[2:]]
-    return math.prod(sizes) * math.prod(taps)
+    return math.prod(kernel[axis] for axis in step.params["dimension_numbers"].rhs_spec[2:])
+
+
+def _convolution_terms(step: Step) -> int:
+    """The input channels of a group: what a product at each tap sums up."""
+    into: int = step.input_avals[1].shape[step.params["dimension_numbers"].rhs_spec[1]]
+    return into
 
 
 RULES["conv_general_dilated"] = Rule(
@@ -245,4 +288,5 @@ RULES["conv_general_dilated"] = Rule(
     increment=_convolution_increment,
     multiply_adds=_convolution_multiply_adds,
     scratch=_convolution_scratch,
+    terms=_convolution_terms,
 )

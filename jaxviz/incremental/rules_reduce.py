@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ..cpu.rounding import rounded, rounded_product
 from ..jaxpr.tape import Step
+from .changes import with_product
 from .outside import SUM, Along, reduced, running
 from .rules import RULES, Increment, Rule, Windows, bind_one
 from .windows import Box, Reading, Table, Value, Window
@@ -61,6 +63,39 @@ def _dot_windows(step: Step) -> Windows:
     return windows
 
 
+def _dot_terms(step: Step) -> int:
+    """Of a map and a matrix alone, not one that resizes."""
+    (contracted, _), (batch, _) = step.params["dimension_numbers"]
+    is_matrix = len(contracted) == 1 and not batch and len(step.input_avals[1].shape) == 2
+    is_matrix &= step.reads is None
+    return step.input_avals[0].shape[contracted[0]] if is_matrix else 0
+
+
+def _dot_prepare(step: Step, operands: Sequence[Any]) -> Array | None:
+    """The matrix, rounded."""
+    return rounded(jnp.asarray(operands[1])) if step.rounded else None
+
+
+def _dot_increment(
+    step: Step,
+    operands: Sequence[Value],
+    clean: Any,
+    box: Box,
+    chunk: Array,
+    matrix: Array | None,
+) -> Increment | None:
+    """Clean output plus the change times the rounded matrix."""
+    if matrix is None or operands[0].box is None or operands[1].box is not None:
+        return None
+    numbers, seen = step.params["dimension_numbers"], _dot_windows(step)
+
+    def multiply(sizes: Sequence[int], change: Array, matrix: Array) -> Array:
+        return rounded_product(change, matrix, numbers)
+
+    pair = [operands[0], Value(matrix)]
+    return Increment(lambda: with_product(step, seen, pair, clean, box, chunk, multiply))
+
+
 def _dot_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None) -> int:
     (contracted, _), _ = step.params["dimension_numbers"]
     extents: list[int] = [step.input_avals[0].shape[axis] for axis in contracted]
@@ -76,4 +111,11 @@ RULES["reduce_sum"] = Rule(
     _reduce_windows, bind_one, prepare=_sum_prepare, increment=_sum_increment
 )
 RULES["argmax"] = RULES["argmin"] = Rule(_reduce_windows, bind_one)
-RULES["dot_general"] = Rule(_dot_windows, bind_one, multiply_adds=_dot_multiply_adds)
+RULES["dot_general"] = Rule(
+    _dot_windows,
+    bind_one,
+    prepare=_dot_prepare,
+    increment=_dot_increment,
+    multiply_adds=_dot_multiply_adds,
+    terms=_dot_terms,
+)

@@ -1,16 +1,14 @@
 """Evaluate one step of a tape for many positions: by its rule, or whole where it has none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from jax import Array, lax
 
 from ..jaxpr.tape import Step
 from .rules import RULES
-from .windows import Box, Value, covering, needed, place, read, whole
+from .windows import Box, Value, map_positions, read, read_windows, whole
 
 
 def evaluate_step(
@@ -36,23 +34,14 @@ def evaluate_step(
             else read(operand, whole(operand.clean.shape, count), chunk)
             for operand in operands
         ]
-        results: list[Array] = _map_positions(step.bind, parts)
+        results: list[Array] = map_positions(step.bind, parts)
         return results
     rule, box = RULES[step.name], outlines[0]
 
     def by_reading() -> Array:
         fill, shape = rule.fill(step, operands), step.output_avals[0].shape
-        covered = covering([seen for seen in windows if seen], box, shape)
-        parts = [
-            (operand.clean, False)
-            if seen is None
-            else read(operand, needed(seen, covered, jnp.shape(operand.clean)), chunk, fill)
-            for operand, seen in zip(operands, windows, strict=True)
-        ]
-        found: Array = _map_positions(partial(rule.evaluate, step, covered.sizes), parts)
-        if covered.same_as(box):
-            return found
-        return place(found, covered.starts - box.starts, box.sizes, chunk)[0]
+        evaluate = partial(rule.evaluate, step)
+        return read_windows(windows, operands, box, shape, chunk, evaluate, fill)
 
     increment = rule.increment(step, operands, clean[0], box, chunk, prepared)
     if increment is None:
@@ -60,8 +49,3 @@ def evaluate_step(
     if increment.is_accurate is None:
         return [increment.boxes()]
     return [lax.cond(increment.is_accurate, increment.boxes, by_reading)]
-
-
-def _map_positions(fun: Callable[..., Any], parts: Sequence[tuple[Any, bool]]) -> Any:
-    axes = [0 if batched else None for _, batched in parts]
-    return jax.vmap(fun, in_axes=axes)(*(part for part, _ in parts))

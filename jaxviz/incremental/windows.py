@@ -4,7 +4,8 @@ Ranges are host NumPy, one row a position: they are exact and known when a funct
 Inside a compiled loop over positions, `chunk` holds the rows that are being evaluated.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -268,3 +269,36 @@ def read(value: Value, box: Box, chunk: Array, fill: Any = 0) -> tuple[Array, bo
     if covered is True or value.box.sizes == jnp.shape(value.clean):
         return frame, True
     return jnp.where(covered, frame, cut_each(value.clean, box, chunk, fill)), True
+
+
+def read_windows(
+    windows: Sequence[Sequence[Reading | None] | None],
+    operands: Sequence[Value],
+    box: Box,
+    shape: Sequence[int],
+    chunk: Array,
+    evaluate: Callable[..., Any],
+    fill: Any = 0,
+) -> Array:
+    """The contents of a box of the output, (chunk, *box.sizes), from what it reads of the operands.
+
+    windows: of each operand, or None: it is clean, and read whole. shape: of the whole output.
+    evaluate: (sizes, *parts) -> a box of the output, for one position.
+    """
+    covered = covering([seen for seen in windows if seen], box, shape)
+    parts = [
+        (operand.clean, False)
+        if seen is None
+        else read(operand, needed(seen, covered, jnp.shape(operand.clean)), chunk, fill)
+        for operand, seen in zip(operands, windows, strict=True)
+    ]
+    found: Array = map_positions(partial(evaluate, covered.sizes), parts)
+    if covered.same_as(box):
+        return found
+    return place(found, covered.starts - box.starts, box.sizes, chunk)[0]
+
+
+def map_positions(fun: Callable[..., Any], parts: Sequence[tuple[Any, bool]]) -> Any:
+    """`fun` of each position's parts; a part comes with whether it has an axis of positions."""
+    axes = [0 if batched else None for _, batched in parts]
+    return jax.vmap(fun, in_axes=axes)(*(part for part, _ in parts))

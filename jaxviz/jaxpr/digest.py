@@ -39,7 +39,9 @@ def _parts(value: Any) -> Iterator[bytes]:
     elif isinstance(value, Step):
         if value.jaxpr.eqns[0].primitive not in _KNOWN:  # its parameters may not say what it does
             raise NotLastingError(value.name)
-        yield from _parts((value.name, value.inputs, value.outputs, value.key, value.reads))
+        yield from _parts(
+            (value.name, value.inputs, value.outputs, value.key, value.reads, value.rounded)
+        )
     elif isinstance(value, Aval):
         yield f"{value.dtype}{value.shape}".encode()
     elif isinstance(value, Constant):

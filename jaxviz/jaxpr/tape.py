@@ -60,6 +60,7 @@ class Step:
     scopes: the names that JAX's name stack gave it, the outermost first.
     calls: the equations of the inner calls that it was in, the outermost first.
     reads: what its numbers read along one axis, where an operand that is known says so.
+    rounded: whether changes of its first operand may be multiplied as bfloat16.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Step:
     scopes: tuple[str, ...] = field(default=(), compare=False, repr=False)
     calls: tuple[Any, ...] = field(default=(), compare=False, repr=False)
     reads: Reads | None = None
+    rounded: bool = False
 
     @property
     def place(self) -> str:

@@ -71,6 +71,7 @@ class Problem(NamedTuple):
     cols: np.ndarray
     fill: Any
     chunk_size: int | None
+    is_rounded: bool
     is_each: bool
 
     @property
@@ -97,6 +98,7 @@ class Problem(NamedTuple):
 def problem_of(
     apply: Apply, params: Params, images: Images, *, score: Score, window: int | tuple[int, int],
     stride: int | tuple[int, int], fill: Any, chunk_size: int | None, heatmap: bool = True,
+    precision: str | None = None,
 ) -> Problem:  # fmt: skip
     """Check what `occlusion_map` was told."""
     finite(image_batch(images), "images")
@@ -116,8 +118,9 @@ def problem_of(
         )
     params, images, filling = devices.gathered((params, images, filling))
     return Problem(
-        apply, params, images, score, window, rows, cols, filling, chunk_size, every is not None
-    )
+        apply, params, images, score, window, rows, cols, filling, chunk_size,
+        precision is not None, every is not None,
+    )  # fmt: skip
 
 
 def coverage_of(starts: np.ndarray, window: int, length: int) -> np.ndarray:

@@ -6,9 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ..._checks import choice, pair
+from ..._checks import pair
 from ..._typing import Apply, Images, Params, Score
-from .mapping import METHODS
+from .mapping import measure_of
 from .problem import OcclusionMap, places_of, problem_of
 
 
@@ -23,6 +23,7 @@ def progressive_occlusion(
     fill: ArrayLike | Sequence[float],
     method: str = "incremental",
     chunk_size: int | None = None,
+    precision: str | None = None,
 ) -> Iterator[tuple[tuple[int, int], OcclusionMap]]:
     """Yield a large stride (rows, cols) and its `occlusion_map`, then half of it, until `stride`.
 
@@ -38,7 +39,7 @@ def progressive_occlusion(
     >>> [(stride, one.scores.shape) for stride, one in maps]
     [((4, 4), (1, 3, 3)), ((2, 2), (1, 5, 5)), ((1, 1), (1, 9, 9))]
     """
-    measure = METHODS[choice(method, "method", METHODS)]
+    measure = measure_of(method, precision)
     sides, steps = pair(window, "window"), pair(stride, "stride")
     factor = 1
     while all(2 * factor * step <= side for step, side in zip(steps, sides, strict=True)):
@@ -47,7 +48,7 @@ def progressive_occlusion(
     parts: list[Any] = []
     problem = problem_of(
         apply, params, images, score=score, window=window, stride=stride, fill=fill,
-        chunk_size=chunk_size,
+        chunk_size=chunk_size, precision=precision,
     )  # fmt: skip
     while factor:
         coarse = factor * steps[0], factor * steps[1]

@@ -52,6 +52,7 @@ def occlusion_statistics(
     key: Any,
     num_chance: int = 1000,
     chunk_size: int | None = None,
+    precision: str | None = None,
 ) -> OcclusionStatistics:
     """Occlude by many fills, for a map with its error: one fill alone decides much of it.
 
@@ -67,6 +68,7 @@ def occlusion_statistics(
         key: of the places drawn at random.
         num_chance: chance means to compare with.
         chunk_size: how many occluded images are evaluated at a time.
+        precision: None or "bfloat16", as for `occlusion_map`.
 
     Raises:
         InputError: as `occlusion_map`, or one of the others is not as above.
@@ -95,7 +97,7 @@ def occlusion_statistics(
         [
             occlusion_map(
                 apply, params, images[place : place + 1], score=score, window=window,
-                stride=stride, fill=fill[place], chunk_size=chunk_size,
+                stride=stride, fill=fill[place], chunk_size=chunk_size, precision=precision,
             )
             for place in range(len(images))
         ]
