@@ -211,7 +211,7 @@ def bench_occlusion_onnx(name, compare):
 
 @pytest.mark.parametrize("name", ["alexnet", "squeezenet"])
 def bench_occlusion_bfloat16(name, compare):
-    """Products of bfloat16; `error` is how far a map is from float32's, as a share of its range."""
+    """Products of bfloat16; `error` is how far drops are from float32's, a share of their range."""
     if not policy.bfloat16_pays(terms=1 << 10, numbers=1 << 20):
         pytest.skip("this processor does not multiply bfloat16 faster")
     case, best = Ours(name, 16, STRIDES[name], 224), {}

@@ -143,8 +143,8 @@ def occlude(
         str | None,
         typer.Option(
             "--precision",
-            help="`bfloat16` rounds what is multiplied, where the processor is faster so; the map "
-            "differs by about half a percent of its range.",
+            help="`bfloat16` rounds what is multiplied where the processor is faster so; the map "
+            "then differs by up to one percent of its range.",
             show_default="nothing is rounded",
         ),
     ] = None,

@@ -60,12 +60,12 @@ def occlusion_map(
             answer does not depend on it. By default as many as keep the memory within bounds.
         heatmap: False leaves the heatmap out (None), for scores of so many numbers, a whole layer
             say, that one for each pixel would not fit.
-        precision: "bfloat16" lets method="incremental" round what a window changes, before it is
-            multiplied, where the processor is faster so: GPUs, TPUs, and CPUs that multiply
-            matrices of bfloat16. Sums are float32, the scores of the whole images are not rounded,
-            nor are networks of other types than float32. The error is a share of the change: of
-            heatmaps of photographs mostly less than half a percent of their range. On a CPU
-            nothing is rounded inside of a `jit` of one's own. By default nothing is rounded at all.
+        precision: "bfloat16" lets method="incremental" round what a window changes before it is
+            multiplied; on a CPU where that is faster (AMX or AVX-512 BF16), and not inside of a
+            `jit` of one's own. Sums are float32; the scores of the whole images, and networks of
+            other types, stay as they are. The error is a share of the change: of heatmaps of
+            photographs mostly less than half a percent of their range, and up to one percent.
+            None rounds nothing.
 
     Raises:
         InputError: the window is larger than the image, the stride larger than the window, the
