@@ -202,7 +202,7 @@ def test_labels_are_the_folders_unless_told_otherwise(network, folder):
     assert found.labels.tolist() == ["a"] * 3 + ["b"] * 4
     kinds = [path.parent.name for path in pictures.paths]
     share = np.mean([[kinds[i] == kinds[q]] for q, (i, *_) in enumerate(found.cosine.indices)])
-    assert f"{share:.0%} of the nearest" in dict(found.facts)["same kind by conv, cosine"]
+    assert f"{share:.0%} of nearest neighbors" in dict(found.facts)["same kind by conv, cosine"]
     without = analyses.nearest_pictures(network, features, pictures, labels=None)
     assert without.labels is None
     assert [what for what, _ in without.facts] == ["pictures", "looked up here"]

@@ -84,7 +84,7 @@ class NearestPictures(NamedTuple):
             nearest, among = (
                 label_agreement(found.indices[:, :k], searched, self.labels) for k in (1, top)
             )
-            said = f"{nearest:.0%} of the nearest, {among:.0%} of {top}"
+            said = f"{nearest:.0%} of nearest neighbors, {among:.0%} of the {top} nearest"
             facts.append((f"same kind by {name}", said))
         return facts
 

@@ -14,8 +14,9 @@ from jax import Array
 from ..cpu import policy
 from ..cpu.rounding import rounded
 from ..jaxpr.tape import Aval, Step, Tape
+from .reading import Value, cut_each, read_windows
 from .rules import RULES, Windows
-from .windows import Box, Value, cut_each, read_windows
+from .windows import Box
 
 
 def allowing_bfloat16(tape: Tape) -> Tape:

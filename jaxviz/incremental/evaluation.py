@@ -24,9 +24,10 @@ from ..jaxpr.recording import record
 from ..jaxpr.tape import Step, Tape, read_slot, run, run_steps
 from .changes import allowing_bfloat16
 from .planning import Group, Loop, groups, one_group, schedule
+from .reading import Value, cut_each, read
 from .rules import RULES
 from .steps import evaluate_step
-from .windows import Region, Value, cut_each, read, whole
+from .windows import Region, whole
 
 
 class WindowedOutputs(NamedTuple):

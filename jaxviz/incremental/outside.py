@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .windows import Box, cut_each
+from .reading import cut_each
+from .windows import Box
 
 
 class Reduction(NamedTuple):

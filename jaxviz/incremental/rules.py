@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from jax import Array
 
 from ..jaxpr.tape import Step
-from .windows import Box, Reading, Value
+from .reading import Value
+from .windows import Box, Reading
 
 # For each operand: a window (or None: all of it) for each output axis. An operand that is None
 # as a whole, such as a kernel, must be clean.

@@ -1,4 +1,4 @@
-"""Convolutions."""
+"""Convolutions: what changes in them is spread, or read for each output."""
 
 import math
 from collections.abc import Sequence
@@ -11,115 +11,23 @@ import numpy as np
 from jax import Array, lax
 
 from ..cpu import policy
-from ..cpu.convolution import depthwise, group_by_group, is_by_shifts
 from ..cpu.rounding import rounded, rounded_product
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
 from .changes import with_product
+from .convolving import (
+    convolution_windows,
+    convolved,
+    from_channels_last,
+    image_channels_last,
+    kernel_channels_last,
+)
 from .outside import MAX, Along, everything, running, with_outside
-from .rules import RULES, Increment, Rule, Windows
-from .windows import Box, Value, Window, cut_each, place
+from .reading import Value, cut_each, place
+from .rules import RULES, Increment, Rule
+from .windows import Box
 
 _MOST_HIDDEN = 4  # times the largest number that is not hidden; else a change would be inaccurate
-
-
-def _convolution_windows(step: Step) -> Windows | str:
-    params = step.params
-    if any(
-        spacing != 1 and stride != 1
-        for spacing, stride in zip(params["lhs_dilation"], params["window_strides"], strict=True)
-    ):
-        return "dilated input and a stride"
-    if params["batch_group_count"] != 1:
-        return "groups over the batch"
-    numbers = params["dimension_numbers"]
-    kernel = step.input_avals[1].shape
-    windows: list[Window | None] = [None] * len(numbers.out_spec)
-    windows[numbers.out_spec[0]] = Window(numbers.lhs_spec[0])
-    for i, (stride, (low, _), dilation, spacing) in enumerate(
-        zip(
-            params["window_strides"],
-            params["padding"],
-            params["rhs_dilation"],
-            params["lhs_dilation"],
-            strict=True,
-        )
-    ):
-        size = (kernel[numbers.rhs_spec[2 + i]] - 1) * dilation + 1
-        window = Window(numbers.lhs_spec[2 + i], size, stride, low, spacing)
-        windows[numbers.out_spec[2 + i]] = window
-    return [windows, None]
-
-
-def _image_channels_last(step: Step, image: Array) -> Array:
-    batch, feature, *space = step.params["dimension_numbers"].lhs_spec
-    return image.transpose(batch, *space, feature)
-
-
-def _kernel_channels_last(step: Step, kernel: Array) -> Array:
-    out, into, *taps = step.params["dimension_numbers"].rhs_spec
-    return kernel.transpose(*taps, into, out)
-
-
-def _from_channels_last(step: Step, result: Array) -> Array:
-    batch, feature, *space = step.params["dimension_numbers"].out_spec
-    return result.transpose(np.argsort([batch, *space, feature]))
-
-
-def _convolution(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> Array:
-    """Channels last, whatever the network's layout: others are very slow in loops on a CPU."""
-    image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
-    groups = step.params["feature_group_count"]
-    if is_by_shifts(image, kernel, groups) and not _is_spaced(step):
-        strides, dilation = step.params["window_strides"], step.params["rhs_dilation"]
-        result = depthwise(image, kernel, strides, dilation)
-    else:
-        result = group_by_group(image, kernel, groups, partial(_convolve, step, sizes))
-    return _from_channels_last(step, result)
-
-
-def _is_spaced(step: Step) -> bool:
-    """Whether it is a transposed convolution: zeros lie between the numbers of its input."""
-    return any(spacing != 1 for spacing in step.params["lhs_dilation"])
-
-
-def _margins(step: Step, sizes: Sequence[int], image: Array) -> list[tuple[int, int]]:
-    """The zeros around a part of a map (batch, *space, channel) for an output box of `sizes`."""
-    margins, params = [], step.params
-    numbers, kernel = params["dimension_numbers"], step.input_avals[1].shape
-    for i, (spacing, dilation, stride, (low, _)) in enumerate(
-        zip(
-            params["lhs_dilation"],
-            params["rhs_dilation"],
-            params["window_strides"],
-            params["padding"],
-            strict=True,
-        )
-    ):
-        before = low % spacing
-        reach = (kernel[numbers.rhs_spec[2 + i]] - 1) * dilation
-        last = (sizes[numbers.out_spec[2 + i]] - 1) * stride + reach
-        margins.append((before, last - before - (image.shape[1 + i] - 1) * spacing))
-    return margins
-
-
-def _convolve(step: Step, sizes: Sequence[int], image: Array, kernel: Array, groups: int) -> Array:
-    rank = image.ndim - 2
-    space = "DHW"[-rank:] if rank <= 3 else "".join(map(chr, range(97, 97 + rank)))
-    return lax.conv_general_dilated(
-        image,
-        kernel,
-        step.params["window_strides"],
-        _margins(step, sizes, image) if _is_spaced(step) else [(0, 0)] * rank,
-        lhs_dilation=step.params["lhs_dilation"],
-        rhs_dilation=step.params["rhs_dilation"],
-        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
-        feature_group_count=groups,
-        precision=step.params["precision"],
-        preferred_element_type=jnp.float32
-        if step.rounded
-        else step.params["preferred_element_type"],
-    )
 
 
 class _Prepared(NamedTuple):
@@ -138,7 +46,7 @@ def _convolution_prepare(step: Step, operands: Sequence[Any]) -> _Prepared:
     groups, whole = step.params["feature_group_count"], rounded(kernel) if step.rounded else None
     if not policy.groups_one_by_one(groups):
         return _Prepared([], [], whole)
-    parts = jnp.split(_kernel_channels_last(step, kernel), groups, axis=-1)
+    parts = jnp.split(kernel_channels_last(step, kernel), groups, axis=-1)
     magnitudes = jnp.abs(image).max(step.params["dimension_numbers"].lhs_spec[1])
     known = running(magnitudes, range(magnitudes.ndim), MAX)
     return _Prepared([prepare(step, part) for part in parts], known, whole)
@@ -202,19 +110,19 @@ def _by_rounded(
     is_pointwise = _num_taps(step) == step.params["feature_group_count"] == 1
     if kernel is None or not policy.convolves_bfloat16(is_pointwise=is_pointwise):
         return None
-    seen, pair = _convolution_windows(step), [value, Value(kernel)]
+    seen, pair = convolution_windows(step), [value, Value(kernel)]
     assert not isinstance(seen, str)
-    convolve = partial(_pointwise if is_pointwise else _convolution, step)
+    convolve = partial(_pointwise if is_pointwise else convolved, step)
     return Increment(lambda: with_product(step, seen, pair, clean, box, chunk, convolve))
 
 
 def _pointwise(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> Array:
     """A convolution by one tap, as a product of its channels alone."""
-    image, kernel = _image_channels_last(step, part), _kernel_channels_last(step, kernel)
+    image, kernel = image_channels_last(step, part), kernel_channels_last(step, kernel)
     steps = [slice(None, None, stride) for stride in step.params["window_strides"]]
     image, last = image[:, *steps], image.ndim - 1
     matrix = kernel.reshape(kernel.shape[-2:])
-    return _from_channels_last(step, rounded_product(image, matrix, (((last,), (0,)), ((), ()))))
+    return from_channels_last(step, rounded_product(image, matrix, (((last,), (0,)), ((), ()))))
 
 
 def _spread_boxes(
@@ -228,11 +136,11 @@ def _spread_boxes(
     assert value.box is not None
     params, numbers = step.params, step.params["dimension_numbers"]
     before = cut_each(value.clean, value.box, chunk)
-    change = jax.vmap(partial(_image_channels_last, step))(value.contents - before)
+    change = jax.vmap(partial(image_channels_last, step))(value.contents - before)
     parts = jnp.split(change, len(kernels), axis=-1)
     pieces = [spread(step, *pair) for pair in zip(parts, kernels, strict=True)]
     frame = jnp.concatenate(pieces, axis=-1)
-    frame = jax.vmap(partial(_from_channels_last, step))(frame)
+    frame = jax.vmap(partial(from_channels_last, step))(frame)
     starts = np.zeros_like(box.starts)
     starts[:, numbers.out_spec[0]] = value.box.starts[:, numbers.lhs_spec[0]]
     for i, ((low, _), dilation) in enumerate(
@@ -282,8 +190,8 @@ def _convolution_terms(step: Step) -> int:
 
 
 RULES["conv_general_dilated"] = Rule(
-    _convolution_windows,
-    _convolution,
+    convolution_windows,
+    convolved,
     prepare=_convolution_prepare,
     increment=_convolution_increment,
     multiply_adds=_convolution_multiply_adds,

@@ -13,8 +13,9 @@ from ..cpu.rounding import rounded, rounded_product
 from ..jaxpr.tape import Step
 from .changes import with_product
 from .outside import SUM, Along, reduced, running
+from .reading import Value
 from .rules import RULES, Increment, Rule, Windows, bind_one
-from .windows import Box, Reading, Table, Value, Window
+from .windows import Box, Reading, Table, Window
 
 
 def _reduce_windows(step: Step) -> Windows:

@@ -8,8 +8,9 @@ from jax import lax
 
 from .._typing import Array
 from ..jaxpr.tape import Step
+from .reading import Value
 from .rules import RULES, Rule, Windows, bind_one
-from .windows import Reading, Table, Value, Window
+from .windows import Reading, Table, Window
 
 
 def _pad_windows(step: Step) -> Windows:

@@ -7,8 +7,9 @@ from typing import Any
 from jax import Array, lax
 
 from ..jaxpr.tape import Step
+from .reading import Value, map_positions, read, read_windows
 from .rules import RULES
-from .windows import Box, Value, map_positions, read, read_windows, whole
+from .windows import Box, whole
 
 
 def evaluate_step(
