@@ -172,6 +172,35 @@ def assert_agrees(fun: Any, image: np.ndarray = SMALL_IMAGE) -> None:
     assert_close(result.outputs, full_outputs(fun, occluded(image, SMALL)))
 
 
+def columns_as_channels(x: jax.Array) -> jax.Array:
+    """A window changes some of the channels of a convolution that is spread."""
+    rows = x.reshape(len(x), 12, 20)
+    numbers = ("NWC", "WIO", "NWC")
+    return lax.conv_general_dilated(
+        rows, small_kernel(3, 20, 6), (1,), "SAME", dimension_numbers=numbers
+    )
+
+
+def no_space(x: jax.Array) -> jax.Array:
+    numbers = ("NC", "IO", "NC")
+    flat = x.reshape(len(x), -1)
+    return lax.conv_general_dilated(flat, small_kernel(240, 5), (), "SAME", None, None, numbers)
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        columns_as_channels,
+        no_space,
+        lambda x: x[..., :0] @ jnp.zeros((0, 3), jnp.float32),
+        lambda x: convolution_of(x[..., :0], jnp.zeros((3, 3, 0, 4), jnp.float32)),
+    ],
+    ids=["columns as channels", "no space", "no terms", "no channels"],
+)
+def test_products_of_unusual_shapes(fun: Any) -> None:
+    assert_agrees(lambda x: fun(jnp.sin(x)))
+
+
 def nnx_network() -> Any:
     class Block(nnx.Module):
         def __init__(self, rngs: nnx.Rngs):

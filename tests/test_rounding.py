@@ -33,7 +33,10 @@ def whole_numbers(*shape, most=3):
     return (rng.integers(1, most + 1, shape) * rng.choice([-1, 1], shape)).astype(np.float32)
 
 
-def convolution(*shape, strides=(1, 1), numbers=("NHWC", "HWIO", "NHWC"), **options):
+NUMBERS = ("NHWC", "HWIO", "NHWC")
+
+
+def convolution(*shape, strides=(1, 1), numbers=NUMBERS, **options):
     kernel = whole_numbers(*shape)
     return lambda x: lax.conv_general_dilated(
         x, kernel, strides, "SAME", dimension_numbers=numbers, **options
@@ -56,6 +59,12 @@ LINEAR = {
     "each channel": convolution(3, 3, 1, 4, feature_group_count=4),
     "channels first": channels_first,
     "transposed": lambda x: lax.conv_transpose(x, whole_numbers(3, 3, 4, 5), (2, 2), "SAME"),
+    "transposed by one tap": lambda x: lax.conv_transpose(
+        x, whole_numbers(1, 1, 4, 5), (2, 2), "SAME"
+    ),
+    "one tap between zeros": lambda x: lax.conv_general_dilated(
+        x, whole_numbers(1, 1, 4, 5), (1, 1), ((1, 0), (0, 2)), (2, 1), None, NUMBERS
+    ),
     "dense": lambda x: x.reshape(1, -1) @ whole_numbers(480, 7),
     "channels mixed": lambda x: x @ whole_numbers(4, 7),
     "matrix by rows": lambda x: jnp.einsum("bhwc,dc->bhwd", x, whole_numbers(7, 4)),
@@ -101,8 +110,7 @@ def test_the_error_is_a_share_of_the_change(name):
 
 def wavy(params, images):
     kernel, matrix = params
-    numbers = ("NHWC", "HWIO", "NHWC")
-    maps = lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=numbers)
+    maps = lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=NUMBERS)
     maps = jax.nn.relu(maps)
     return {"maps": maps, "logits": jax.nn.relu(maps.reshape(len(images), -1)) @ matrix}
 
@@ -147,6 +155,38 @@ def test_on_a_cpu_nothing_is_rounded_in_a_jit_of_ones_own():
 
     plain, rounded = (jax.jit(heatmap(precision))(IMAGES) for precision in (None, "bfloat16"))
     np.testing.assert_array_equal(plain, rounded)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("hidden", [1e4, np.inf])
+def test_the_error_of_what_a_window_hides_is_not_left_behind(size, hidden):
+    """The first layer's change is huge, and the score's is not."""
+    first, second = np.abs(whole_numbers(1, 1, 4, 6)), convolution(size, size, 6, 5)
+
+    def network(x):
+        return jnp.tanh(second(jnp.where(x > 9, hidden, x) @ first[0, 0]) / 50)
+
+    image = np.random.default_rng(6).normal(size=SHAPE).astype(np.float32)
+    image[2, 9] = 10
+    exact, found = whole_passes(network, image), outputs(network, image, rounded=True)[1]
+    there = np.isfinite(exact)
+    assert there[0].all()  # which hides what is huge
+    assert np.abs(found - exact)[there].max() < 0.01
+
+
+@pytest.mark.parametrize("precision", ["highest", lax.DotAlgorithmPreset.F32_F32_F32])
+def test_a_network_that_asks_for_a_precision_gets_it(precision):
+    layer = LINEAR["3x3"] if precision == "highest" else lambda x: x
+    matrix = np.random.default_rng(7).normal(size=(SHAPE[2], 7)).astype(np.float32)
+
+    def network(x):
+        with jax.default_matmul_precision("highest"):
+            x = layer(x)
+        return jnp.dot(x[..., :4], matrix, precision=precision)
+
+    image = np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
+    plain, rounded = (outputs(network, image, rounded=one)[1] for one in (False, True))
+    np.testing.assert_allclose(plain, rounded, rtol=1e-5, atol=1e-5)
 
 
 def test_numbers_of_other_types_are_not_rounded():

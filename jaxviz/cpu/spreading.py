@@ -42,7 +42,7 @@ def _taps(step: Step) -> list[int]:
 
 def _has_points(step: Step) -> bool:
     return (
-        all(extent == 3 for extent in _taps(step))
+        {*_taps(step)} == {3}
         and all(dilation == 1 for dilation in step.params["rhs_dilation"])
         and step.input_avals[0].dtype in (jnp.float32, jnp.float64)
     )

@@ -60,7 +60,7 @@ def convolved(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> A
     """Channels last, whatever the network's layout: others are very slow in loops on a CPU."""
     image, kernel = image_channels_last(step, part), kernel_channels_last(step, kernel)
     groups = step.params["feature_group_count"]
-    if is_by_shifts(image, kernel, groups) and not _is_spaced(step):
+    if is_by_shifts(image, kernel, groups) and not is_spaced(step):
         strides, dilation = step.params["window_strides"], step.params["rhs_dilation"]
         result = depthwise(image, kernel, strides, dilation)
     else:
@@ -68,7 +68,7 @@ def convolved(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> A
     return from_channels_last(step, result)
 
 
-def _is_spaced(step: Step) -> bool:
+def is_spaced(step: Step) -> bool:
     """Whether it is a transposed convolution: zeros lie between the numbers of its input."""
     return any(spacing != 1 for spacing in step.params["lhs_dilation"])
 
@@ -96,12 +96,12 @@ def _margins(step: Step, sizes: Sequence[int], image: Array) -> list[tuple[int, 
 def _convolve(step: Step, sizes: Sequence[int], image: Array, kernel: Array, groups: int) -> Array:
     rank = image.ndim - 2
     sums = jnp.float32 if step.rounded else step.params["preferred_element_type"]
-    space = "DHW"[-rank:] if rank <= 3 else "".join(map(chr, range(97, 97 + rank)))
+    space = "DHW"[3 - rank :] if rank <= 3 else "".join(map(chr, range(97, 97 + rank)))
     return lax.conv_general_dilated(
         image,
         kernel,
         step.params["window_strides"],
-        _margins(step, sizes, image) if _is_spaced(step) else [(0, 0)] * rank,
+        _margins(step, sizes, image) if is_spaced(step) else [(0, 0)] * rank,
         lhs_dilation=step.params["lhs_dilation"],
         rhs_dilation=step.params["rhs_dilation"],
         dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),

@@ -9,7 +9,7 @@ largest number of each value; also where a box hides the largest.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ..cpu import policy
 from ..cpu.compilation import compiled, inside_a_trace
 from ..jaxpr.known import with_reads
 from ..jaxpr.recording import record
@@ -28,6 +27,8 @@ from .reading import Value, cut_each, read
 from .rules import RULES
 from .steps import evaluate_step
 from .windows import Region, whole
+
+ACCURATE = -1  # the slot that says of which positions all is accurate, where changes are rounded
 
 
 class WindowedOutputs(NamedTuple):
@@ -70,8 +71,9 @@ def windowed_outputs(
     tops, lefts: (positions,) host integers, the upper left corners of the boxes.
     window: (height, width) of the box, in pixels.
     chunk_size: positions evaluated at a time; bounds the memory, does not change the results.
-    rounded: whether changes may be multiplied as bfloat16, where that is faster. On a CPU it is
-        outside of `jit` alone, with options that only the outermost may have.
+    rounded: whether changes may be multiplied as bfloat16, where that is faster, but not in a
+        trace: it takes compiler options that only the outermost `jit` may have, and a look at
+        whether a box hides numbers so large that too little is left. If so, nothing is rounded.
 
     Called on arrays it is compiled once for each structure of `fun`, not for each function object.
     It may be called inside `jit` and `vmap` (over `image`, `fill` and what `fun` closes over).
@@ -89,17 +91,15 @@ def windowed_outputs(
     traced = isinstance(image, jax.core.Tracer)
     like = image[None] if traced else jax.ShapeDtypeStruct((1, *image.shape), image.dtype)
     recording = with_reads(record(fun, like))
-    tape, evaluate = recording.tape, _evaluate
-    if rounded and not (policy.on_cpu() and inside_a_trace()):
-        tape, evaluate = allowing_bfloat16(tape), _evaluate_rounded
-    clean, outputs = evaluate(
-        recording.constants,
-        image,
-        jnp.asarray(fill, image.dtype),
-        tape=tape,
-        positions=positions,
-        chunk_size=chunk_size,
-    )
+    arrays = recording.constants, image, jnp.asarray(fill, image.dtype)
+    run = partial(_evaluate, tape=recording.tape)
+    if rounded and not inside_a_trace():
+        run = partial(_evaluate_rounded, tape=allowing_bfloat16(recording.tape))
+    clean, outputs, is_accurate = run(*arrays, positions=positions, chunk_size=chunk_size)
+    if rounded and not inside_a_trace() and not is_accurate:
+        clean, outputs, _ = _evaluate(
+            *arrays, tape=recording.tape, positions=positions, chunk_size=chunk_size
+        )
     return WindowedOutputs(
         jax.tree.unflatten(recording.tree, clean), jax.tree.unflatten(recording.tree, outputs)
     )
@@ -113,8 +113,11 @@ def _evaluate_positions(
     tape: Tape,
     positions: Positions,
     chunk_size: int | None,
-) -> tuple[list[Array], list[Array]]:
-    """The outputs of the image itself, and of all positions, (positions, ...)."""
+) -> tuple[list[Array], list[Array], Array]:
+    """The outputs of the image itself, and of all positions, (positions, ...).
+
+    And whether all are accurate, although changes were rounded.
+    """
     count = len(positions.tops)
     changed = {tape.inputs[-1]: positions.region(image.shape[-1])}
     every = one_group(tape, changed, np.arange(count))
@@ -127,6 +130,8 @@ def _evaluate_positions(
     evaluate, slots = walk.outputs, tuple(walk.changing_outputs(every))
     if plan.joint:
         evaluate, slots = walk.wholes, plan.kept
+    if any(step.rounded for step in tape.steps):
+        slots = (*slots, ACCURATE)
     parts = []
     for group, loop in zip(found, plan.loops, strict=True):
         results = looped(partial(evaluate, group), loop, len(group.positions))
@@ -146,12 +151,13 @@ def _evaluate_positions(
     back = np.argsort(order)
     in_order = {slot: value[back] for slot, value in results.items()}
     clean = [jnp.asarray(read_slot(values, slot)) for slot in tape.outputs]
-    return clean, [
+    outputs = [
         in_order[slot]
         if isinstance(slot, int) and slot in in_order
         else jnp.broadcast_to(value, (count, *value.shape))
         for slot, value in zip(tape.outputs, clean, strict=True)
     ]
+    return clean, outputs, in_order.get(ACCURATE, jnp.ones(count, bool)).all()
 
 
 _evaluate, _evaluate_rounded = (
@@ -211,6 +217,8 @@ class _Walk(NamedTuple):
         """All of `slots`: those that do not change in a group have their clean values."""
 
         def clean(slot: int) -> Array:
+            if slot == ACCURATE:
+                return jnp.ones(count, bool)
             return jnp.broadcast_to(self.values[slot], (count, *self.tape.avals[slot].shape))
 
         return {slot: results[slot] if slot in results else clean(slot) for slot in slots}
@@ -230,7 +238,7 @@ class _Walk(NamedTuple):
                     everything = whole(self.tape.avals[slot].shape, len(group.positions))
                     value = Value(self.values[slot], contents[slot], group.boxes[slot])
                     found[slot] = read(value, everything, chunk)[0]
-            return found
+            return found | self.accuracy(contents)
 
         results = lax.map(head, chunks)
         return {slot: value.reshape(-1, *value.shape[2:]) for slot, value in results.items()}
@@ -238,7 +246,12 @@ class _Walk(NamedTuple):
     def rest(self, group: Group, contents: Mapping[int, Array], rows: Array) -> dict[int, Array]:
         """The outputs that change, by slot, from what the tail reads."""
         contents = self.advance(group, contents, slice(self.tail, None), rows)
-        return {slot: contents[slot] for slot in self.changing_outputs(group) if slot in contents}
+        found = {slot: contents[slot] for slot in self.changing_outputs(group) if slot in contents}
+        return found | self.accuracy(contents)
+
+    def accuracy(self, contents: Mapping[int, Array]) -> dict[int, Array]:
+        """Of the contents, what says where they are accurate."""
+        return {ACCURATE: contents[ACCURATE]} if ACCURATE in contents else {}
 
     def start(self, group: Group, chunk: Array) -> dict[int, Array]:
         image = self.tape.inputs[-1]
@@ -249,7 +262,8 @@ class _Walk(NamedTuple):
     def advance(
         self, group: Group, contents: Mapping[int, Array], part: slice, chunk: Array
     ) -> dict[int, Array]:
-        """The contents of boxes, by slot, after the steps in `part`."""
+        """The contents of boxes, by slot, after the steps in `part`; and if they are accurate."""
+        all_accurate = [contents[ACCURATE]] if ACCURATE in contents else []
 
         def value(slot: int, contents: Array) -> Value:
             return Value(self.values[slot], contents, group.boxes[slot])
@@ -262,10 +276,16 @@ class _Walk(NamedTuple):
             boxes = [group.boxes[slot] for slot in outputs]
             read = [one if isinstance(one, Value) else Value(jnp.asarray(one)) for one in operands]
             prepared = self.prepared.get(outputs[0])
-            results = evaluate_step(step, windows, read, clean, boxes, chunk, prepared)
+            results, are_accurate = evaluate_step(
+                step, windows, read, clean, boxes, chunk, prepared
+            )
+            all_accurate.extend([] if are_accurate is None else [are_accurate])
             return [value(*pair) for pair in zip(outputs, results, strict=True)]
 
         known = {slot: Value(clean) for slot, clean in self.values.items()}
-        known |= {slot: value(slot, one) for slot, one in contents.items()}
+        known |= {slot: value(slot, one) for slot, one in contents.items() if slot != ACCURATE}
         found = run_steps(self.tape.steps[part], known, evaluate)
-        return {slot: one.contents for slot, one in found.items() if one.box is not None}
+        changed = {slot: one.contents for slot, one in found.items() if one.box is not None}
+        if all_accurate:
+            changed[ACCURATE] = reduce(jnp.logical_and, all_accurate)
+        return changed

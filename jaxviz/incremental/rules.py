@@ -21,11 +21,11 @@ Windows = Sequence[Sequence[Reading | None] | None]
 class Increment(NamedTuple):
     """The boxes of all positions, made of clean values and of a change.
 
-    is_accurate: whether they are as accurate as whole passes; else the step reads what it needs.
+    are_accurate: of which positions they are as accurate as whole passes, (chunk,).
     """
 
     boxes: Callable[[], Array]
-    is_accurate: Array | None = None  # that is: always
+    are_accurate: Array | None = None  # that is: of all
 
 
 class Rule(NamedTuple):

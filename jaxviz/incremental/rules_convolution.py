@@ -8,57 +8,49 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from ..cpu import policy
 from ..cpu.rounding import rounded, rounded_product
 from ..cpu.spreading import Kernel, num_products, prepare, spread
 from ..jaxpr.tape import Step
-from .changes import with_product
+from .changes import Magnitudes, are_accurate, are_small, magnitudes, rounded_increment
 from .convolving import (
     convolution_windows,
     convolved,
     from_channels_last,
     image_channels_last,
+    is_spaced,
     kernel_channels_last,
 )
-from .outside import MAX, Along, everything, running, with_outside
 from .reading import Value, cut_each, place
 from .rules import RULES, Increment, Rule
 from .windows import Box
 
-_MOST_HIDDEN = 4  # times the largest number that is not hidden; else a change would be inaccurate
-
 
 class _Prepared(NamedTuple):
-    """The kernel of each group, and the magnitudes of the map without their axis of channels.
+    """The kernel of each group, to be spread, or none, and the magnitudes of the map.
 
-    kernel: the whole kernel, where changes of the map are multiplied by a rounded one.
+    kernel: the whole kernel, rounded, where changes may be multiplied so.
     """
 
     kernels: list[Kernel]
-    magnitudes: list[Along]
+    magnitudes: Magnitudes
     kernel: Array | None
 
 
-def _convolution_prepare(step: Step, operands: Sequence[Any]) -> _Prepared:
+def _convolution_prepare(step: Step, operands: Sequence[Any]) -> _Prepared | None:
+    groups = step.params["feature_group_count"]
+    spreads = policy.groups_one_by_one(groups)
     image, kernel = map(jnp.asarray, operands)
-    groups, whole = step.params["feature_group_count"], rounded(kernel) if step.rounded else None
-    if not policy.groups_one_by_one(groups):
-        return _Prepared([], [], whole)
-    parts = jnp.split(kernel_channels_last(step, kernel), groups, axis=-1)
-    magnitudes = jnp.abs(image).max(step.params["dimension_numbers"].lhs_spec[1])
-    known = running(magnitudes, range(magnitudes.ndim), MAX)
-    return _Prepared([prepare(step, part) for part in parts], known, whole)
-
-
-def _largest(numbers: Array) -> Array:
-    """The largest magnitude of each box, (chunk,).
-
-    The last axis comes last and alone; XLA would join both, which takes some ten times as long.
-    """
-    lines = jnp.abs(numbers).max(tuple(range(1, numbers.ndim - 1)))
-    return lax.optimization_barrier(lines).max(-1)
+    if not kernel.size or not (spreads or step.rounded):
+        return None
+    parts = jnp.split(kernel_channels_last(step, kernel), groups, axis=-1) if spreads else []
+    return _Prepared(
+        [prepare(step, part) for part in parts],
+        magnitudes(image, step.params["dimension_numbers"].lhs_spec[1]),
+        rounded(kernel) if step.rounded else None,
+    )
 
 
 def _convolution_increment(
@@ -67,53 +59,38 @@ def _convolution_increment(
     clean: Any,
     box: Box,
     chunk: Array,
-    prepared: _Prepared,
+    prepared: _Prepared | None,
 ) -> Increment | None:
     """Clean output plus the change spread by the kernel.
 
     An input box of w pixels changes w + k - 1 outputs an axis. Reading for each output multiplies
     w + k - 1 times, by changes that are mostly zero; spreading each input multiplies w times.
-
-    The error is a share of the largest number there was, also where a box hides it; so that must
-    not be much larger than the largest number there is. Of rounded changes it is a share of the
-    change, and is to be.
     """
     value = operands[0]
-    if value.box is None:
+    if value.box is None or prepared is None:
         return None
     if not _spreading_pays(step, value.box.sizes, box.sizes):
-        return _by_rounded(step, value, clean, box, chunk, prepared.kernel)
+        return _by_rounded(step, value, clean, box, chunk, prepared)
     boxes = partial(_spread_boxes, step, value, clean, box, chunk, prepared.kernels)
-    if step.rounded:
-        return Increment(boxes)
-    channels = step.params["dimension_numbers"].lhs_spec[1]
-    starts, sizes = np.delete(value.box.starts, channels, axis=1), list(value.box.sizes)
-    del sizes[channels]
-    nothing = jnp.zeros(len(chunk), prepared.magnitudes[0].after.dtype)
-    within = Box(starts, tuple(sizes))
-    outside = with_outside(nothing, within, prepared.magnitudes, MAX, chunk)
-    is_clear = (everything(prepared.magnitudes) <= _MOST_HIDDEN * outside).all()
-
-    def after_a_look() -> Array:
-        assert value.box is not None
-        hidden = _largest(cut_each(value.clean, value.box, chunk))
-        largest = jnp.maximum(outside, _largest(value.contents))
-        return (hidden <= _MOST_HIDDEN * largest).all()
-
-    return Increment(boxes, lax.cond(is_clear, lambda: is_clear, after_a_look))
+    if not step.rounded:
+        return Increment(boxes, are_accurate(value, prepared.magnitudes, chunk))
+    change = value.contents - cut_each(value.clean, value.box, chunk)
+    return Increment(boxes, are_small(value, change, prepared.magnitudes, chunk))
 
 
 def _by_rounded(
-    step: Step, value: Value, clean: Any, box: Box, chunk: Array, kernel: Array | None
+    step: Step, value: Value, clean: Any, box: Box, chunk: Array, prepared: _Prepared
 ) -> Increment | None:
     """Clean output plus the change convolved with the rounded kernel, read for each output."""
     is_pointwise = _num_taps(step) == step.params["feature_group_count"] == 1
+    is_pointwise &= not is_spaced(step)
+    kernel, known = prepared.kernel, prepared.magnitudes
     if kernel is None or not policy.convolves_bfloat16(is_pointwise=is_pointwise):
         return None
     seen, pair = convolution_windows(step), [value, Value(kernel)]
     assert not isinstance(seen, str)
     convolve = partial(_pointwise if is_pointwise else convolved, step)
-    return Increment(lambda: with_product(step, seen, pair, clean, box, chunk, convolve))
+    return rounded_increment(step, seen, pair, clean, box, chunk, convolve, known)
 
 
 def _pointwise(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> Array:
@@ -156,6 +133,8 @@ def _spread_boxes(
 def _spreading_pays(step: Step, into: Sequence[int], out: Sequence[int]) -> bool:
     params, numbers = step.params, step.params["dimension_numbers"]
     strides = (*params["window_strides"], *params["lhs_dilation"])
+    if into[numbers.lhs_spec[1]] != step.input_avals[0].shape[numbers.lhs_spec[1]]:
+        return False
     return all(stride == 1 for stride in strides) and policy.spreading_pays(
         kernel=math.prod(step.input_avals[1].shape),
         groups=params["feature_group_count"],

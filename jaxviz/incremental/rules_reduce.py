@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from jax import Array
 
 from ..cpu.rounding import rounded, rounded_product
 from ..jaxpr.tape import Step
-from .changes import with_product
+from .changes import Magnitudes, magnitudes, rounded_increment
 from .outside import SUM, Along, reduced, running
 from .reading import Value
 from .rules import RULES, Increment, Rule, Windows, bind_one
@@ -67,14 +67,24 @@ def _dot_windows(step: Step) -> Windows:
 def _dot_terms(step: Step) -> int:
     """Of a map and a matrix alone, not one that resizes."""
     (contracted, _), (batch, _) = step.params["dimension_numbers"]
-    is_matrix = len(contracted) == 1 and not batch and len(step.input_avals[1].shape) == 2
-    is_matrix &= step.reads is None
-    return step.input_avals[0].shape[contracted[0]] if is_matrix else 0
+    map_shape, matrix_shape = (aval.shape for aval in step.input_avals)
+    is_matrix = len(contracted) == 1 and not batch and len(matrix_shape) == 2 <= len(map_shape)
+    return map_shape[contracted[0]] if is_matrix and step.reads is None else 0
 
 
-def _dot_prepare(step: Step, operands: Sequence[Any]) -> Array | None:
-    """The matrix, rounded."""
-    return rounded(jnp.asarray(operands[1])) if step.rounded else None
+class _Rounded(NamedTuple):
+    """The matrix, rounded, and the magnitudes of the map."""
+
+    matrix: Array
+    magnitudes: Magnitudes
+
+
+def _dot_prepare(step: Step, operands: Sequence[Any]) -> _Rounded | None:
+    if not step.rounded:
+        return None
+    clean, matrix = map(jnp.asarray, operands)
+    (contracted, _), _ = step.params["dimension_numbers"]
+    return _Rounded(rounded(matrix), magnitudes(clean, contracted[0]))
 
 
 def _dot_increment(
@@ -83,18 +93,18 @@ def _dot_increment(
     clean: Any,
     box: Box,
     chunk: Array,
-    matrix: Array | None,
+    prepared: _Rounded | None,
 ) -> Increment | None:
     """Clean output plus the change times the rounded matrix."""
-    if matrix is None or operands[0].box is None or operands[1].box is not None:
+    if prepared is None or operands[0].box is None or operands[1].box is not None:
         return None
     numbers, seen = step.params["dimension_numbers"], _dot_windows(step)
 
     def multiply(sizes: Sequence[int], change: Array, matrix: Array) -> Array:
         return rounded_product(change, matrix, numbers)
 
-    pair = [operands[0], Value(matrix)]
-    return Increment(lambda: with_product(step, seen, pair, clean, box, chunk, multiply))
+    pair = [operands[0], Value(prepared.matrix)]
+    return rounded_increment(step, seen, pair, clean, box, chunk, multiply, prepared.magnitudes)
 
 
 def _dot_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[int] | None) -> int:

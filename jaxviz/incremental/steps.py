@@ -20,8 +20,10 @@ def evaluate_step(
     outlines: Sequence[Box],
     chunk: Array,
     prepared: Any,
-) -> list[Array]:
+) -> tuple[list[Array], Array | None]:
     """The contents of the boxes that a step's outputs change in, for a chunk of positions.
+
+    And, where changes are rounded, of which positions that is accurate, (chunk,).
 
     windows: what of each operand the boxes read, or a text where the step is evaluated whole.
     operands: their values; clean: those of the outputs; outlines: the boxes of these.
@@ -35,8 +37,7 @@ def evaluate_step(
             else read(operand, whole(operand.clean.shape, count), chunk)
             for operand in operands
         ]
-        results: list[Array] = map_positions(step.bind, parts)
-        return results
+        return map_positions(step.bind, parts), None
     rule, box = RULES[step.name], outlines[0]
 
     def by_reading() -> Array:
@@ -46,7 +47,7 @@ def evaluate_step(
 
     increment = rule.increment(step, operands, clean[0], box, chunk, prepared)
     if increment is None:
-        return [by_reading()]
-    if increment.is_accurate is None:
-        return [increment.boxes()]
-    return [lax.cond(increment.is_accurate, increment.boxes, by_reading)]
+        return [by_reading()], None
+    if step.rounded or increment.are_accurate is None:
+        return [increment.boxes()], increment.are_accurate
+    return [lax.cond(increment.are_accurate.all(), increment.boxes, by_reading)], None

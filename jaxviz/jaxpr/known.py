@@ -134,7 +134,7 @@ def _picked(step: Step, indices: np.ndarray) -> Reads | None:
 def _multiplied(step: Step, operand: int, matrix: np.ndarray) -> Reads | None:
     """A matrix that one axis of the operand is multiplied by."""
     sums, batch = step.params["dimension_numbers"]
-    if matrix.ndim != 2 or batch[0] or len(sums[0]) != 1:
+    if matrix.ndim != 2 or not matrix.size or batch[0] or len(sums[0]) != 1:
         return None
     out = 0 if operand else len(step.output_avals[0].shape) - 1
     weights = np.moveaxis(matrix, sums[1 - operand][0], 1) != 0

@@ -62,10 +62,10 @@ def occlusion_map(
             say, that one for each pixel would not fit.
         precision: "bfloat16" lets method="incremental" round what a window changes before it is
             multiplied; on a CPU where that is faster (AMX or AVX-512 BF16), and not inside of a
-            `jit` of one's own. Sums are float32; the scores of the whole images, and networks of
-            other types, stay as they are. The error is a share of the change: of heatmaps of
-            photographs mostly less than half a percent of their range, and up to one percent.
-            None rounds nothing.
+            `jit` of one's own. Sums are float32; the scores of the whole images, other types, and
+            products for which the network asks for a precision stay as they are. The error is a
+            share of the changes that are summed up: of heatmaps of photographs mostly less than
+            half a percent of their range, and up to one percent. None rounds nothing.
 
     Raises:
         InputError: the window is larger than the image, the stride larger than the window, the
