@@ -98,7 +98,7 @@ def are_small(value: Value, change: Array, known: Magnitudes, chunk: Array) -> A
     most = [_SAMPLES] * len(value.box.sizes)
     most[known.axis] = _SAMPLED_CHANNELS
     every = [
-        slice(None, None, -(-size // number))
+        slice(None, None, max(1, -(-size // number)))
         for size, number in zip(value.box.sizes, most, strict=True)
     ]
     before = cut_each(value.clean, value.box, chunk)
