@@ -65,7 +65,8 @@ def occlusion_map(
             `jit` of one's own. Sums are float32; the scores of the whole images, other types, and
             products for which the network asks for a precision stay as they are. The error is a
             share of the changes that are summed up: of heatmaps of photographs mostly less than
-            half a percent of their range, and up to one percent. None rounds nothing.
+            half a percent of their range, and up to one percent. An image of which a window hides
+            numbers many times as large as all others is not rounded. None rounds nothing.
 
     Raises:
         InputError: the window is larger than the image, the stride larger than the window, the
