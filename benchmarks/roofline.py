@@ -12,7 +12,6 @@ the sums say what holds a path up, and not how fast it will be.
 
 import argparse
 import collections
-import functools
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -34,20 +33,16 @@ MOVING = (  # beside products; what reads or writes numbers elsewhere than where
 
 
 class Device(NamedTuple):
-    """Of a data sheet: operations a second, and bytes a second.
-
-    operations: of float32 numbers, in the type that JAX takes for them. rounded: of bfloat16.
-    """
+    """Of a data sheet: operations a second in the type that JAX uses, and bytes a second."""
 
     platform: str
     operations: float
-    rounded: float
     bandwidth: float
 
 
 DEVICES = {
-    "H100 SXM, TF32": Device("cuda", 494e12, 989e12, 3.35e12),
-    "TPU v5e, bfloat16": Device("tpu", 197e12, 197e12, 0.819e12),
+    "H100 SXM, TF32": Device("cuda", 494e12, 3.35e12),
+    "TPU v5e, bfloat16": Device("tpu", 197e12, 0.819e12),
 }
 
 
@@ -58,11 +53,9 @@ class Counted(NamedTuple):
     times: int
     operations: float
     num_bytes: float
-    is_rounded: bool = False
 
     def seconds(self, device):
-        peak = device.rounded if self.is_rounded else device.operations
-        each = max(self.operations / peak, self.num_bytes / device.bandwidth, LAUNCH)
+        each = max(self.operations / device.operations, self.num_bytes / device.bandwidth, LAUNCH)
         return self.times * each
 
 
@@ -91,8 +84,7 @@ def counted(jaxpr, times=1):
         if name.startswith("reduce") or not inner:
             read, written = map(size, equation.invars), sum(map(size, equation.outvars))
             if name in ("dot_general", "conv_general_dilated"):
-                is_rounded = equation.invars[0].aval.dtype == jnp.bfloat16
-                yield Counted(name, times, products(equation), sum(read) + written, is_rounded)
+                yield Counted(name, times, products(equation), sum(read) + written)
             elif name.startswith(("gather", "dynamic_slice")):
                 yield Counted(name, times, 0, 2 * written)
             elif name.startswith(MOVING):
@@ -128,14 +120,14 @@ def sweep_step(batch):
     return step, (alexnet.params, pixels, state, indices), batch
 
 
-def occlusion(chunk, precision=None):
+def occlusion(chunk):
     """One map, window 16 and stride 8, of a complete AlexNet."""
     apply, params = network()
 
     def occluded(params, images):
         return jaxviz.occlusion_map(
             apply, params, images, score=jaxviz.logit(7), window=16, stride=8, fill=0.0,
-            chunk_size=chunk, precision=precision,
+            chunk_size=chunk,
         ).scores  # fmt: skip
 
     return occluded, (params, shaped((1, 224, 224, 3))), 27**2
@@ -154,11 +146,6 @@ PATHS = {
     "sweep, AlexNet's conv5, 256 pictures": (sweep_step, 256, "picture"),
     "occlusion, AlexNet, 64 places at a time": (occlusion, 64, "place"),
     "occlusion, AlexNet, as many as fit": (occlusion, None, "place"),
-    "occlusion, AlexNet, as many as fit, in bfloat16": (
-        functools.partial(occlusion, precision="bfloat16"),
-        None,
-        "place",
-    ),
     "neighbors in 100,000 vectors": (neighbors, 100_000, "query"),
 }
 

@@ -30,9 +30,6 @@ def infidelity(images):
 
 EXPORTED = TECHNIQUES | {
     "occlusion_map": occlusion("incremental"),
-    "occlusion_map, bfloat16": lambda images: jaxviz.occlusion_map(
-        apply, PARAMS, images, score=jaxviz.logit(2), **WINDOW, fill=0.0, precision="bfloat16"
-    ),
     "strongest_channels": lambda x: jaxviz.strongest_channels(x[0], k=2),
     "filter_tiles": lambda x: jaxviz.filter_tiles(jnp.moveaxis(x, 0, 3)),
     "filter_slices": lambda x: jaxviz.filter_slices(jnp.moveaxis(x, 0, 3)),

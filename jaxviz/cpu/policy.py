@@ -41,10 +41,8 @@ _MOST_KEPT = 64 * 10**6
 _LEAST_SAVED = 1 << 28
 # Numbers in a kernel. For smaller ones, spreading takes longer to compile than it saves.
 _LEAST_SPREAD_KERNEL = 1 << 16
-# Numbers that a product sums up, and numbers in its kernel, from which on bfloat16 is faster. Other
-# devices multiply blocks of 16 (an estimate).
+# Numbers that a product sums up, and numbers in its kernel, from which on bfloat16 is faster.
 _LEAST_TERMS = 48
-_LEAST_TERMS_ELSEWHERE = 16
 _LEAST_ROUNDED_KERNEL = 1 << 13
 
 
@@ -177,15 +175,13 @@ def spreading_pays(kernel: int, groups: int, pixels: int, outputs: int) -> bool:
 
 
 def bfloat16_pays(terms: int, numbers: int) -> bool:
-    """Whether products of changes gain as bfloat16: sums of so many terms, kernels of so many."""
-    if not on_cpu():
-        return terms >= _LEAST_TERMS_ELSEWHERE
-    return multiplies_bfloat16() and terms >= _LEAST_TERMS and numbers >= _LEAST_ROUNDED_KERNEL
+    """Whether products of changes gain as bfloat16: sums of so many terms, kernels of so many.
 
-
-def convolves_bfloat16(*, is_pointwise: bool) -> bool:
-    """Whether boxes that are not spread are convolved as bfloat16: on a CPU, by one tap alone."""
-    return is_pointwise or not on_cpu()
+    On other devices than CPUs, starting the kernels of the changes would take longer than it saves
+    (an estimate).
+    """
+    is_large = terms >= _LEAST_TERMS and numbers >= _LEAST_ROUNDED_KERNEL
+    return on_cpu() and multiplies_bfloat16() and is_large
 
 
 def points_pay(by_points: int, by_taps: int) -> bool:

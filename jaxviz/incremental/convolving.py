@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
@@ -95,7 +94,6 @@ def _margins(step: Step, sizes: Sequence[int], image: Array) -> list[tuple[int, 
 
 def _convolve(step: Step, sizes: Sequence[int], image: Array, kernel: Array, groups: int) -> Array:
     rank = image.ndim - 2
-    sums = jnp.float32 if step.rounded else step.params["preferred_element_type"]
     space = "DHW"[3 - rank :] if rank <= 3 else "".join(map(chr, range(97, 97 + rank)))
     return lax.conv_general_dilated(
         image,
@@ -107,5 +105,5 @@ def _convolve(step: Step, sizes: Sequence[int], image: Array, kernel: Array, gro
         dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
         feature_group_count=groups,
         precision=step.params["precision"],
-        preferred_element_type=sums,
+        preferred_element_type=step.params["preferred_element_type"],
     )

@@ -61,7 +61,7 @@ def occlusion_map(
         heatmap: False leaves the heatmap out (None), for scores of so many numbers, a whole layer
             say, that one for each pixel would not fit.
         precision: "bfloat16" lets method="incremental" round what a window changes before it is
-            multiplied; on a CPU where that is faster (AMX or AVX-512 BF16), and not inside of a
+            multiplied, on CPUs where that is faster (AMX or AVX-512 BF16), and never inside of a
             `jit` of one's own. Sums are float32; the scores of the whole images, other types, and
             products for which the network asks for a precision stay as they are. The error is a
             share of the changes that are summed up: of heatmaps of photographs mostly less than
