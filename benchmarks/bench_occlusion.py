@@ -93,18 +93,14 @@ class Case:
         model = copy.deepcopy(self.torch_model).to(torch.bfloat16)
         return lambda images: model(images.to(torch.bfloat16)).float()
 
-    def torch_rounded(self, batch):
-        return self.torch_loop(self.rounded_torch_model, batch)
-
-    def drops(self, peer, batch):
-        """What one of torch's loops measures, by its own score of the whole image."""
+    def torch_drops(self, model, batch):
+        """What the loop measures, by the model's own score of the whole image."""
         import torch
         from peers.torch_networks import as_torch
 
-        model = {"torch": self.torch_model, "torch_rounded": self.rounded_torch_model}[peer]
         with torch.inference_mode():
             score = model(as_torch(self.image[None]))[0, TARGET].item()
-        return score - getattr(self, peer)(batch)
+        return score - self.torch_loop(model, batch)
 
     def torch_loop(self, model, batch):
         """What a good user writes: batches of copies, the last one filled up."""
@@ -220,10 +216,11 @@ def bench_occlusion_bfloat16(name, compare):
         "jaxviz, bfloat16": lambda: score - case.rounded(),
         "jaxviz": lambda: score - case.incremental(),
     }
-    for peer, title in (("torch", "torch"), ("torch_rounded", "torch, bfloat16")):
-        if "torch" in peers():
-            best[peer] = turns.fastest_batch(getattr(case, peer))
-            contestants[title] = functools.partial(case.drops, peer, best[peer])
+    if "torch" in peers():
+        models = {"torch": case.torch_model, "torch, bfloat16": case.rounded_torch_model}
+        for title, model in models.items():
+            best[title] = turns.fastest_batch(functools.partial(case.torch_loop, model))
+            contestants[title] = functools.partial(case.torch_drops, model, best[title])
     about = {"window": case.window, "stride": case.stride, "best_batch": best}
     figures = compare(contestants, number=len(case.tops), unit="variants", rounds=5, **about)
     exact = contestants["jaxviz"]()

@@ -9,7 +9,7 @@ from jax import lax
 import jaxviz
 from jaxviz import InputError
 from jaxviz.cpu import policy
-from jaxviz.incremental import windowed_outputs
+from jaxviz.incremental import evaluation, windowed_outputs
 
 TOPS, LEFTS, WINDOW = [0, 2, 5, 8], [7, 0, 3, 6], (4, 3)
 SHAPE = (12, 10, 4)
@@ -158,6 +158,16 @@ def test_nothing_is_rounded_in_a_jit_of_ones_own():
         return of
 
     plain, rounded = (jax.jit(heatmap(precision))(IMAGES) for precision in (None, "bfloat16"))
+    np.testing.assert_array_equal(plain, rounded)
+
+
+def test_where_nothing_is_rounded_no_other_program_is_made(monkeypatch):
+    monkeypatch.setattr(policy, "bfloat16_pays", lambda terms, numbers: False)
+    monkeypatch.setattr(evaluation, "_evaluate_rounded", None)
+    plain, rounded = (
+        jaxviz.occlusion_map(wavy, PARAMS, IMAGES, **HOW, precision=precision).scores
+        for precision in (None, "bfloat16")
+    )
     np.testing.assert_array_equal(plain, rounded)
 
 

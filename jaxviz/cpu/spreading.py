@@ -30,19 +30,20 @@ class Kernel(NamedTuple):
 
 def num_products(step: Step, extents: Sequence[int]) -> int:
     """For each input and output channel, of a change of so many pixels an axis."""
-    by_taps = math.prod(extents) * math.prod(_taps(step))
+    by_taps = math.prod(extents) * math.prod(taps_of(step))
     by_points = math.prod(toom_cook.num_products(extent, 3) for extent in extents)
     return by_points if _has_points(step) and policy.points_pay(by_points, by_taps) else by_taps
 
 
-def _taps(step: Step) -> list[int]:
+def taps_of(step: Step) -> list[int]:
+    """The extents of a convolution's kernel."""
     shape, numbers = step.input_avals[1].shape, step.params["dimension_numbers"]
     return [shape[axis] for axis in numbers.rhs_spec[2:]]
 
 
 def _has_points(step: Step) -> bool:
     return (
-        {*_taps(step)} == {3}
+        {*taps_of(step)} == {3}
         and all(dilation == 1 for dilation in step.params["rhs_dilation"])
         and step.input_avals[0].dtype in (jnp.float32, jnp.float64)
     )
@@ -63,13 +64,13 @@ def prepare(step: Step, kernel: Array) -> Kernel:
 def spread(step: Step, change: Array, kernel: Kernel) -> Array:
     """Every pixel of change (chunk, batch, *space, in) times all taps, added where they fall."""
     extents = change.shape[2:-1]
-    by_taps = math.prod(extents) * math.prod(_taps(step))
+    by_taps = math.prod(extents) * math.prod(taps_of(step))
     way = spread_by_taps if num_products(step, extents) == by_taps else spread_by_points
     return way(step, change, kernel)
 
 
 def spread_by_taps(step: Step, change: Array, kernel: Kernel) -> Array:
-    taps, rows = _taps(step), change.reshape(-1, change.shape[-1])
+    taps, rows = taps_of(step), change.reshape(-1, change.shape[-1])
     product = _product(step, rows, kernel.taps, (((1,), (0,)), ((), ())))
     product = product.reshape(*change.shape[:-1], *taps, -1)
     frame: Any = 0
@@ -91,7 +92,7 @@ def spread_by_points(step: Step, change: Array, kernel: Kernel) -> Array:
         return _product(step, pixels, weights, (((2,), (1,)), ((0,), (0,))))
 
     images = change.reshape(-1, *change.shape[2:])
-    result = toom_cook.convolve(images, kernel.points, _taps(step), multiply)
+    result = toom_cook.convolve(images, kernel.points, taps_of(step), multiply)
     return result.reshape(*change.shape[:2], *result.shape[1:])
 
 

@@ -107,6 +107,13 @@ def are_small(value: Value, change: Array, known: Magnitudes, chunk: Array) -> A
     return everything(known.outside) <= _MOST_ROUNDED * left
 
 
+def change_of(value: Value, chunk: Array) -> Array:
+    """What the contents of the boxes are more than the clean map, (chunk, *box.sizes)."""
+    assert value.box is not None
+    change: Array = value.contents - cut_each(value.clean, value.box, chunk)
+    return change
+
+
 def _largest_outside(value: Value, known: Magnitudes, chunk: Array) -> Array:
     assert value.box is not None
     starts, sizes = np.delete(value.box.starts, known.axis, axis=1), list(value.box.sizes)
@@ -139,8 +146,7 @@ def rounded_increment(
     The kernel is the second operand, which is clean, in bfloat16.
     """
     value, kernel = operands
-    assert value.box is not None
-    change = rounded(value.contents - cut_each(value.clean, value.box, chunk))
+    change = rounded(change_of(value, chunk))
 
     def boxes() -> Array:
         nothing = jnp.zeros(jnp.shape(value.clean), change.dtype)

@@ -92,14 +92,14 @@ def windowed_outputs(
     like = image[None] if traced else jax.ShapeDtypeStruct((1, *image.shape), image.dtype)
     recording = with_reads(record(fun, like))
     arrays = recording.constants, image, jnp.asarray(fill, image.dtype)
-    run = partial(_evaluate, tape=recording.tape)
+    how = {"positions": positions, "chunk_size": chunk_size}
+    is_accurate, tape = False, recording.tape
     if rounded and not inside_a_trace():
-        run = partial(_evaluate_rounded, tape=allowing_bfloat16(recording.tape))
-    clean, outputs, is_accurate = run(*arrays, positions=positions, chunk_size=chunk_size)
-    if rounded and not inside_a_trace() and not is_accurate:
-        clean, outputs, _ = _evaluate(
-            *arrays, tape=recording.tape, positions=positions, chunk_size=chunk_size
-        )
+        tape = allowing_bfloat16(tape)
+    if tape.is_rounded:
+        clean, outputs, is_accurate = _evaluate_rounded(*arrays, tape=tape, **how)
+    if not is_accurate:
+        clean, outputs, _ = _evaluate(*arrays, tape=recording.tape, **how)
     return WindowedOutputs(
         jax.tree.unflatten(recording.tree, clean), jax.tree.unflatten(recording.tree, outputs)
     )
@@ -130,7 +130,7 @@ def _evaluate_positions(
     evaluate, slots = walk.outputs, tuple(walk.changing_outputs(every))
     if plan.joint:
         evaluate, slots = walk.wholes, plan.kept
-    if any(step.rounded for step in tape.steps):
+    if tape.is_rounded:
         slots = (*slots, ACCURATE)
     parts = []
     for group, loop in zip(found, plan.loops, strict=True):
@@ -279,7 +279,8 @@ class _Walk(NamedTuple):
             results, are_accurate = evaluate_step(
                 step, windows, read, clean, boxes, chunk, prepared
             )
-            all_accurate.extend([] if are_accurate is None else [are_accurate])
+            if are_accurate is not None:
+                all_accurate.append(are_accurate)
             return [value(*pair) for pair in zip(outputs, results, strict=True)]
 
         known = {slot: Value(clean) for slot, clean in self.values.items()}

@@ -11,10 +11,17 @@ import numpy as np
 from jax import Array
 
 from ..cpu import policy
-from ..cpu.rounding import rounded, rounded_product
-from ..cpu.spreading import Kernel, num_products, prepare, spread
+from ..cpu.rounding import rounded_product
+from ..cpu.spreading import Kernel, num_products, prepare, spread, taps_of
 from ..jaxpr.tape import Step
-from .changes import Magnitudes, are_accurate, are_small, magnitudes, rounded_increment
+from .changes import (
+    Magnitudes,
+    are_accurate,
+    are_small,
+    change_of,
+    magnitudes,
+    rounded_increment,
+)
 from .convolving import (
     convolution_windows,
     convolved,
@@ -29,28 +36,20 @@ from .windows import Box
 
 
 class _Prepared(NamedTuple):
-    """The kernel of each group, to be spread, or none, and the magnitudes of the map.
-
-    kernel: the whole kernel, rounded, where changes may be multiplied so.
-    """
+    """The kernel of each group, and the magnitudes of the map."""
 
     kernels: list[Kernel]
     magnitudes: Magnitudes
-    kernel: Array | None
 
 
 def _convolution_prepare(step: Step, operands: Sequence[Any]) -> _Prepared | None:
     groups = step.params["feature_group_count"]
-    spreads = policy.groups_one_by_one(groups)
     image, kernel = map(jnp.asarray, operands)
-    if not kernel.size or not (spreads or step.rounded):
+    if not kernel.size or not policy.groups_one_by_one(groups):
         return None
-    parts = jnp.split(kernel_channels_last(step, kernel), groups, axis=-1) if spreads else []
-    return _Prepared(
-        [prepare(step, part) for part in parts],
-        magnitudes(image, step.params["dimension_numbers"].lhs_spec[1]),
-        rounded(kernel) if step.rounded else None,
-    )
+    parts = jnp.split(kernel_channels_last(step, kernel), groups, axis=-1)
+    known = magnitudes(image, step.params["dimension_numbers"].lhs_spec[1])
+    return _Prepared([prepare(step, part) for part in parts], known)
 
 
 def _convolution_increment(
@@ -74,7 +73,7 @@ def _convolution_increment(
     boxes = partial(_spread_boxes, step, value, clean, box, chunk, prepared.kernels)
     if not step.rounded:
         return Increment(boxes, are_accurate(value, prepared.magnitudes, chunk))
-    change = value.contents - cut_each(value.clean, value.box, chunk)
+    change = change_of(value, chunk)
     return Increment(boxes, are_small(value, change, prepared.magnitudes, chunk))
 
 
@@ -85,21 +84,19 @@ def _by_rounded(
 
     Of more taps XLA's convolutions in bfloat16 take longer than in float32.
     """
-    is_pointwise = _num_taps(step) == step.params["feature_group_count"] == 1
-    if prepared.kernel is None or not is_pointwise or is_spaced(step):
+    is_pointwise = math.prod(taps_of(step)) == step.params["feature_group_count"] == 1
+    if not step.rounded or not is_pointwise or is_spaced(step):
         return None
-    seen, pair = convolution_windows(step), [value, Value(prepared.kernel)]
+    seen, pair = convolution_windows(step), [value, Value(prepared.kernels[0].taps)]
     assert not isinstance(seen, str)
     multiply = partial(_by_one_tap, step)
     return rounded_increment(step, seen, pair, clean, box, chunk, multiply, prepared.magnitudes)
 
 
-def _by_one_tap(step: Step, sizes: Sequence[int], part: Array, kernel: Array) -> Array:
-    """A convolution as a product of its channels alone."""
-    image, kernel = image_channels_last(step, part), kernel_channels_last(step, kernel)
+def _by_one_tap(step: Step, sizes: Sequence[int], part: Array, matrix: Array) -> Array:
+    """A convolution as a product of its channels and a matrix (in, out) alone."""
     steps = [slice(None, None, stride) for stride in step.params["window_strides"]]
-    image, last = image[:, *steps], image.ndim - 1
-    matrix = kernel.reshape(kernel.shape[-2:])
+    image, last = image_channels_last(step, part)[:, *steps], part.ndim - 1
     return from_channels_last(step, rounded_product(image, matrix, (((last,), (0,)), ((), ()))))
 
 
@@ -113,8 +110,7 @@ def _spread_boxes(
 ) -> Array:
     assert value.box is not None
     params, numbers = step.params, step.params["dimension_numbers"]
-    before = cut_each(value.clean, value.box, chunk)
-    change = jax.vmap(partial(image_channels_last, step))(value.contents - before)
+    change = jax.vmap(partial(image_channels_last, step))(change_of(value, chunk))
     parts = jnp.split(change, len(kernels), axis=-1)
     pieces = [spread(step, *pair) for pair in zip(parts, kernels, strict=True)]
     frame = jnp.concatenate(pieces, axis=-1)
@@ -155,12 +151,7 @@ def _convolution_multiply_adds(step: Step, sizes: Sequence[int], into: Sequence[
 
 
 def _convolution_scratch(step: Step, sizes: Sequence[int]) -> int:
-    return math.prod(sizes) * _num_taps(step)
-
-
-def _num_taps(step: Step) -> int:
-    kernel = step.input_avals[1].shape
-    return math.prod(kernel[axis] for axis in step.params["dimension_numbers"].rhs_spec[2:])
+    return math.prod(sizes) * math.prod(taps_of(step))
 
 
 def _convolution_terms(step: Step) -> int:

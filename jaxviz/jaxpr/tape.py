@@ -108,6 +108,11 @@ class Tape:
     steps: tuple[Step, ...]
     avals: tuple[Aval, ...]
 
+    @property
+    def is_rounded(self) -> bool:
+        """Whether any step is."""
+        return any(step.rounded for step in self.steps)
+
     def aval(self, slot: Slot) -> Aval:
         return slot.aval if isinstance(slot, Constant) else self.avals[slot]
 

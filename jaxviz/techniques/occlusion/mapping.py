@@ -22,7 +22,7 @@ from ...incremental import Explanation, WindowedOutputs, explain, windowed_outpu
 from .problem import OcclusionMap, Problem, places_of, problem_of
 
 _MOST_FULL = 32  # whole passes at a time
-PRECISIONS = ("bfloat16",)
+_PRECISIONS = ("bfloat16",)
 
 
 def occlusion_map(
@@ -187,11 +187,11 @@ Measure = Callable[[Problem, Sequence[tuple[int, int]]], tuple[Any, Any]]
 METHODS: dict[str, Measure] = {"incremental": incremental, "full": full}
 
 
-def measure_of(method: str, precision: str | None = None) -> Measure:
+def measure_of(method: str, precision: str | None) -> Measure:
     """The method of this name, which must be able to keep to the precision."""
     measure = METHODS[choice(method, "method", METHODS)]
     if precision is not None:
-        choice(precision, "precision", PRECISIONS)
+        choice(precision, "precision", _PRECISIONS)
         if measure is full:
             raise InputError("precision: expected None for method='full', which has no changes")
     return measure
